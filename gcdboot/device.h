@@ -1,0 +1,62 @@
+/* device: finds the block device that a tag names, waits for it, and tells what is on it. */
+#ifndef GCDBOOT_DEVICE_H
+#define GCDBOOT_DEVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../conf/conf.h"
+#include "err.h"
+
+/* One filesystem (or other content) on a block device, as libblkid sees it. Strings are owned; NULL where absent. */
+struct device {
+	char *node;   /* "/dev/sdb1" */
+	dev_t dev;
+	uint64_t size; /* bytes */
+	char *type;    /* "ext4", "swap", "crypto_LUKS", "LVM2_member"; NULL where nothing was recognised */
+	char *usage;   /* libblkid's: "filesystem", "raid", "crypto", "other" */
+	char *label, *uuid, *partlabel, *partuuid;
+};
+
+struct device_list {
+	struct device *device;
+	size_t count;
+};
+
+/*
+ * Probes every block device of /proc/partitions, with no cache and no udev. What cannot be opened or read is left out (an empty card reader).
+ * Returns 0 or -errno. Free with device_list_clear().
+ */
+int device_scan(struct device_list *list, struct err *err);
+void device_list_clear(struct device_list *list);
+
+/* What [root] source turned out to be. */
+enum device_kind { DEVICE_BLOCK, DEVICE_DIRECTORY, DEVICE_IMAGE };
+
+struct device_found {
+	enum device_kind kind;
+	char *path;     /* device node, directory or image file */
+	char *type;     /* filesystem type that libblkid found; NULL for a directory */
+	uint64_t offset, size; /* DEVICE_IMAGE: where the filesystem lies in the file, in bytes; size 0: to the end */
+};
+
+/* Called about once a second while device_find() waits, with the time waited so far. May be NULL. */
+typedef void device_tick(void *arg, int waited_ms);
+
+/*
+ * Finds what conf->root.source names; where it is not there, waits up to conf->root.wait_ms for it: woken by the kernel's uevents
+ * (NETLINK_KOBJECT_UEVENT), with a look once a second behind them. Refuses, by name, two that match, none, one that is mounted elsewhere on the host
+ * (table of the caller), an LVM or LUKS or swap device, and a partition that the image file does not have.
+ * Returns 0 or -errno with err. Free with device_found_clear().
+ */
+int device_find(struct device_found *found, const struct conf *conf, device_tick *tick, void *arg, struct err *err);
+void device_found_clear(struct device_found *found);
+
+/* Runs fsck -a on the node; refuses (-EUCLEAN) where it could not mend. Its output goes to log_fd. fsck(8) tells the exit codes. */
+int device_fsck(const char *node, const char *type, int log_fd, struct err *err);
+
+/* Whether nothing on this machine uses the block device any more: 1, 0, or -errno. Opens it O_EXCL, which the kernel refuses for a mounted one. */
+int device_is_free(const char *node);
+
+#endif

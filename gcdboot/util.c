@@ -1,0 +1,58 @@
+/* util: lists of strings. */
+#include "util.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+static int strlist_take(struct strlist *list, char *s)
+{
+	char **grown;
+
+	/* Doubling at each power of two needs no capacity field. */
+	if ((list->count & (list->count - 1)) == 0) {
+		grown = reallocarray(list->str, list->count ? list->count * 2 : 1, sizeof *grown);
+		if (!grown) {
+			free(s);
+			return -ENOMEM;
+		}
+		list->str = grown;
+	}
+	list->str[list->count++] = s;
+	return 0;
+}
+
+int strlist_add(struct strlist *list, const char *s)
+{
+	char *copy = strdup(s);
+
+	return copy ? strlist_take(list, copy) : -ENOMEM;
+}
+
+int strlist_addf(struct strlist *list, const char *fmt, ...)
+{
+	va_list args;
+	char *s;
+	int n;
+
+	va_start(args, fmt);
+	n = vasprintf(&s, fmt, args);
+	va_end(args);
+	return n >= 0 ? strlist_take(list, s) : -ENOMEM;
+}
+
+int strlist_has(const struct strlist *list, const char *s)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (strcmp(list->str[i], s) == 0)
+			return 1;
+	return 0;
+}
+
+void strlist_clear(struct strlist *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		free(list->str[i]);
+	free(list->str);
+	*list = (struct strlist){ 0 };
+}

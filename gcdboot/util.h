@@ -1,0 +1,65 @@
+/* util: cleanup by attribute for memory and descriptors, and lists of strings. */
+#ifndef GCDBOOT_UTIL_H
+#define GCDBOOT_UTIL_H
+
+#include <dirent.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static inline void cleanup_free(void *p)
+{
+	free(*(void **)p);
+}
+
+static inline void cleanup_close(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+static inline void cleanup_fclose(FILE **f)
+{
+	if (*f)
+		fclose(*f);
+}
+
+static inline void cleanup_closedir(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+#define auto_free __attribute__((cleanup(cleanup_free)))
+#define auto_close __attribute__((cleanup(cleanup_close)))
+#define auto_fclose __attribute__((cleanup(cleanup_fclose)))
+#define auto_closedir __attribute__((cleanup(cleanup_closedir)))
+
+/* Gives the descriptor away: returns it and leaves -1, so that auto_close does not close it. */
+static inline int take_fd(int *fd)
+{
+	int taken = *fd;
+
+	*fd = -1;
+	return taken;
+}
+
+/* A growing list of strings that it owns. Zero-initialise; free with strlist_clear(). */
+struct strlist {
+	char **str;
+	size_t count;
+};
+
+/* Appends a copy of s. Returns 0, or -ENOMEM with the list as it was. */
+int strlist_add(struct strlist *list, const char *s);
+
+/* As strlist_add(), with a printf format. */
+int strlist_addf(struct strlist *list, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Whether s is in the list. */
+int strlist_has(const struct strlist *list, const char *s);
+
+void strlist_clear(struct strlist *list);
+
+#endif
