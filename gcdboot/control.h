@@ -57,4 +57,7 @@ int control_receive(int fd, struct control_reply *reply, int fds[CONTROL_FDS], i
 /* Asks for descriptors (CONTROL_GET_OS, CONTROL_GET_HOST) and returns 0 with both, or -errno. Waits at most 5 s. */
 int control_get_fds(const char *socket_path, enum control_type type, int fds[CONTROL_FDS], struct err *err);
 
+/* As control_get_fds(), but waits at most wait_ms: for one who has several sockets to try. */
+int control_get_fds_within(const char *socket_path, enum control_type type, int fds[CONTROL_FDS], int wait_ms, struct err *err);
+
 #endif

@@ -15,7 +15,7 @@ struct device {
 	dev_t dev;
 	uint64_t size; /* bytes */
 	char *type;    /* "ext4", "swap", "crypto_LUKS", "LVM2_member"; NULL where nothing was recognised */
-	char *usage;   /* libblkid's: "filesystem", "raid", "crypto", "other" */
+	char *usage;   /* libblkid's: "filesystem", "raid", "crypto", "other"; or, with type NULL, one of device_match.h */
 	char *label, *uuid, *partlabel, *partuuid;
 };
 

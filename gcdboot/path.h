@@ -16,7 +16,7 @@ bool path_is_below(const char *path, const char *dir);
 /* Orders clean paths so that a directory comes right before all that lies below it ('/' sorts before every other byte). For qsort(3). */
 int path_compare(const char *a, const char *b);
 
-/* Whether pattern (fnmatch(3), '*' also matches '/') names the clean path or a directory above it. */
+/* Whether pattern (fnmatch(3), '*' also matches '/'; a '/' at its end does not count) names the clean path or a directory above it. */
 bool path_matches(const char *path, const char *pattern);
 
 /* root and a path seen inside it, joined: ("/r", "/a") is "/r/a", ("/r", "/") is "/r". The caller frees; NULL where memory is short. */

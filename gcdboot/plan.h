@@ -28,6 +28,7 @@ enum step_flag {
 	STEP_CREATE   = 1 << 3, /* make a missing mount point, with parents */
 	STEP_DIR      = 1 << 4, /* the source is known to be the root directory of a filesystem */
 	STEP_AUTOFS   = 1 << 5, /* the source must be opened without triggering an automount */
+	STEP_DELETED  = 1 << 6, /* what is mounted there was unlinked: newer kernels answer a bind with ENOENT, older ones do it */
 };
 
 struct step {
@@ -36,7 +37,7 @@ struct step {
 	const char *source;  /* on the host; for commands: the command line */
 	const char *target;  /* STEP_MOUNT: the root's mount point on the host. STEP_BIND: as seen inside the root, "/mnt/c" */
 	const char *type;    /* filesystem type, where known: of the root, or of the host mount that is bound */
-	const char *options; /* STEP_MOUNT: as configured. STEP_BIND: the host mount's own, for people to read */
+	const char *options; /* STEP_MOUNT: as configured. STEP_BIND: the host mount's own, for people to read. STEP_FIND: "partition=3" where one is given */
 	const char *only_if; /* commands: only where this file exists in the root; NULL: always */
 	int timeout_ms;
 };
@@ -44,7 +45,7 @@ struct step {
 /* A mount of the host that is not bound, and why. */
 struct plan_left_out {
 	const char *target;
-	const char *reason; /* "the root of the host", "excluded by /snap/*", "covered by a later mount", "is the root", "is below the root" */
+	const char *reason; /* "the root of the host", "excluded by /snap/core", "covered by a later mount", "is the root", "is below the root" */
 };
 
 struct plan {

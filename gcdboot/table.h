@@ -12,8 +12,8 @@ struct table_mount {
 	int id;             /* mount id; -1 in a /proc/mounts table */
 	int parent;         /* parent's mount id; -1 where unknown */
 	unsigned major, minor; /* 0:0 where unknown */
-	const char *root;   /* the directory or file of the filesystem that is mounted; NULL where unknown */
-	const char *target; /* the mount point, decoded, without a "//deleted" tail */
+	const char *root;   /* what of the filesystem is mounted, with a "//deleted" tail where that was unlinked; NULL where unknown */
+	const char *target; /* the mount point, decoded and clean (path_clean()), without a "//deleted" tail */
 	const char *type;
 	const char *source; /* may be "" */
 	const char *options; /* of the mount: "rw,nosuid" */
@@ -39,7 +39,14 @@ int table_read(struct table *table, const char *path, struct err *err);
 void table_clear(struct table *table);
 
 /*
- * The mount that a look-up of `target` reaches: of several at one mount point the topmost; NULL where none is mounted exactly there.
+ * table_visible.c: sets visible[i] (table->count of them) for each mount that a look-up of its mount point reaches; the rest are covered by others,
+ * or their mount point is gone. At most one is visible at one mount point. O(n log n). Returns 0 or -ENOMEM.
+ */
+int table_visible(const struct table *table, bool *visible);
+
+/*
+ * The mount that a look-up of `target` (clean) reaches: of several at one mount point the topmost; NULL where none is mounted exactly there, or
+ * a mount above covers it, or memory is short. It looks through the whole table: for many questions use table_visible().
  */
 const struct table_mount *table_find_target(const struct table *table, const char *target);
 

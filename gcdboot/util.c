@@ -1,9 +1,10 @@
-/* util: lists of strings. */
+/* util: lists of strings, and descriptors to be closed. */
 #include "util.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 static int strlist_take(struct strlist *list, char *s)
 {
@@ -55,4 +56,15 @@ void strlist_clear(struct strlist *list)
 		free(list->str[i]);
 	free(list->str);
 	*list = (struct strlist){ 0 };
+}
+
+void close_from(int first)
+{
+	long max;
+
+	if (syscall(SYS_close_range, first, ~0u, 0) == 0)
+		return;
+	max = sysconf(_SC_OPEN_MAX);
+	for (int fd = first; fd < (max > 0 ? max : 1024); fd++)
+		close(fd);
 }

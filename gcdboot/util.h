@@ -45,6 +45,9 @@ static inline int take_fd(int *fd)
 	return taken;
 }
 
+/* Closes every descriptor from `first` on: with close_range(2), or one by one before Linux 5.9 (/proc/self/fd may be another root's, or not there). */
+void close_from(int first);
+
 /* A growing list of strings that it owns. Zero-initialise; free with strlist_clear(). */
 struct strlist {
 	char **str;

@@ -1,0 +1,77 @@
+/* cmd_enter: runs a command, or root's login shell, inside the OS. */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cmd.h"
+#include "control.h"
+#include "host.h"
+#include "login.h"
+#include "spawn.h"
+#include "supervise.h"
+
+/* From the supervisor, or, where that was killed, through a process of the OS. */
+static int find_os(const struct rundir *rundir, int fds[CONTROL_FDS], struct err *err)
+{
+	struct state state = { 0 };
+	int r = control_get_fds(rundir->control, CONTROL_GET_OS, fds, err);
+
+	if (r == 0 || rundir_is_locked(rundir))
+		return r;
+	r = state_load(&state, rundir->path, err);
+	if (r == 0)
+		r = supervise_find_os(&state, &fds[0], &fds[1], err);
+	state_clear(&state);
+	return r < 0 ? err_set(err, -ESRCH, "the OS is not running: `gcdboot` starts it") : 0;
+}
+
+static bool is_own_ns(int ns)
+{
+	struct host_ns own;
+	struct stat st;
+
+	return fstat(ns, &st) == 0 && host_own_ns(&own) == 0 && own.dev == st.st_dev && own.ino == st.st_ino;
+}
+
+static int enter(const struct cmd_options *options, const struct conf *conf, const int fds[CONTROL_FDS], struct err *err)
+{
+	struct spawn spawn = {
+		.ns = is_own_ns(fds[0]) ? -1 : fds[0],
+		.root = fds[1],
+		.caps_drop = &conf->caps_drop,
+		.env_pass = &conf->env_pass,
+		.environment = options->environment,
+	};
+	auto_free char **passed = spawn_passed(&spawn);
+	struct login login;
+	char **environment;
+	int r;
+
+	login_read(&login, fds[1]);
+	environment = passed ? login_environment(&login, passed) : NULL;
+	if (!environment)
+		return err_set(err, ENOMEM, "cannot make the environment");
+	r = spawn_enter(&spawn, err);
+	return r < 0 ? r : login_exec(&login, options->argv, environment, err);
+}
+
+int cmd_enter(const struct cmd_options *options, struct err *err)
+{
+	int fds[CONTROL_FDS] = { -1, -1 };
+	struct conf conf = { 0 };
+	struct rundir rundir;
+	int r = rundir_name(&rundir, options->name, err);
+
+	if (r == 0)
+		r = host_check_privilege(err);
+	if (r == 0)
+		r = find_os(&rundir, fds, err);
+	if (r == 0)
+		r = cmd_read_conf(options, &conf, err);
+	if (r == 0)
+		r = enter(options, &conf, fds, err);
+	for (int i = 0; i < CONTROL_FDS; i++)
+		cleanup_close(&fds[i]);
+	conf_clear(&conf);
+	return r;
+}

@@ -1,0 +1,145 @@
+/* cmd_stop: shuts the OS down, unmounts, detaches. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "control.h"
+#include "host.h"
+#include "shutdown.h"
+#include "supervise.h"
+#include "teardown.h"
+
+#define SOCKET_MS 5000 /* how long a supervisor that has just begun may take to open its socket */
+#define LOOK_MS 20
+#define TIMEOUT_DEFAULT_MS 8000
+
+/* Shows what the supervisor tells, until it is done. */
+static int follow(int socket, struct err *err)
+{
+	int fds[CONTROL_FDS];
+
+	for (;;) {
+		struct control_reply reply;
+		int r = control_receive(socket, &reply, fds, -1, err);
+
+		for (int i = 0; i < CONTROL_FDS; i++)
+			cleanup_close(&fds[i]);
+		if (r < 0)
+			return r;
+		if (reply.type == CONTROL_LINE)
+			log_note("%s", reply.text);
+		else if (reply.type == CONTROL_DONE)
+			return 0;
+		else
+			return err_set(err, reply.status < 0 ? reply.status : -EIO, "%s", reply.text);
+	}
+}
+
+/* What the configuration says of stopping, for an OS that has no supervisor any more; the defaults where it cannot be read. */
+static void read_stop_conf(const struct state *state, struct conf *conf)
+{
+	struct strlist warnings = { 0 };
+	char name[65];
+	struct err err;
+
+	host_name(name);
+	if (!state->conf_file || conf_read(conf, state->conf_file, name, &warnings, &err) < 0) {
+		log_warn("stopping without the configuration: %s", state->conf_file ? err.msg : "its name is not known");
+		conf_clear(conf);
+		*conf = (struct conf){ .stop = { .timeout_ms = TIMEOUT_DEFAULT_MS } };
+	}
+	strlist_clear(&warnings);
+}
+
+static int shut_down(const struct cmd_options *options, struct state *state, int ns, int root, struct err *err)
+{
+	struct conf conf = { 0 };
+	struct spawn spawn = { .ns = ns, .root = root, .caps_drop = &conf.caps_drop, .env_pass = &conf.env_pass, .environment = options->environment };
+	struct shutdown shutdown = { .state = state, .spawn = &spawn, .commands = &conf.stop.run };
+	int r;
+
+	read_stop_conf(state, &conf);
+	shutdown.timeout_ms = options->timeout_ms ? options->timeout_ms : conf.stop.timeout_ms;
+	shutdown.null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	shutdown.log_fd = shutdown.null_fd;
+	r = shutdown_run(&shutdown, err);
+	cleanup_close(&shutdown.null_fd);
+	cleanup_close(&spawn.ns);
+	cleanup_close(&spawn.root);
+	conf_clear(&conf);
+	return r;
+}
+
+/* No supervisor holds the lock (we do): either nothing runs, or its supervisor was killed. */
+static int stop_orphan(const struct cmd_options *options, struct rundir *rundir, struct err *err)
+{
+	struct state state = { 0 };
+	struct strlist left = { 0 };
+	int ns = -1, root = -1, r;
+
+	r = state_load(&state, rundir->path, err);
+	if (r < 0) {
+		r = r == -ENOENT ? 0 : r;
+		cmd_tell_not_running(options);
+	} else if (supervise_find_os(&state, &ns, &root, NULL) == 0) {
+		log_note("the supervisor (pid %d) is gone, the OS lives on: stopping it", state.pid);
+		r = shut_down(options, &state, ns, root, err);
+	} else {
+		cmd_tell_not_running(options);
+		if (state.namespace_host && state.root)
+			r = teardown_mounts(&state, -1, TIMEOUT_DEFAULT_MS, &left, err);
+		if (r == 0)
+			teardown_directories(&state);
+		for (size_t i = 0; i < left.count; i++)
+			log_warn("still mounted: %s", left.str[i]);
+		strlist_clear(&left);
+	}
+	if (r == 0)
+		rundir_remove(rundir, true);
+	state_clear(&state);
+	return r;
+}
+
+/* Nothing is to be made for a stop of nothing. */
+static bool has_rundir(const struct rundir *rundir)
+{
+	return access(rundir->path, F_OK) == 0;
+}
+
+static int stop(const struct cmd_options *options, struct rundir *rundir, struct err *err)
+{
+	for (int waited = 0;; waited += LOOK_MS) {
+		int socket = control_ask(rundir->control, CONTROL_STOP, options->timeout_ms ? options->timeout_ms : -1, err);
+		int r;
+
+		if (socket >= 0) {
+			r = follow(socket, err);
+			close(socket);
+			/* It ended while we waited in its queue: whatever happened, look again. */
+			if (r != -ECONNRESET)
+				return r;
+		}
+		if (!has_rundir(rundir)) {
+			cmd_tell_not_running(options);
+			return 0;
+		}
+		r = rundir_lock(rundir, err);
+		if (r == 0)
+			return stop_orphan(options, rundir, err);
+		if (r != -EALREADY || waited >= SOCKET_MS)
+			return r == -EALREADY ? err_set(err, -ETIMEDOUT, "the supervisor holds %s/lock, but does not answer on %s", rundir->path, rundir->control) : r;
+		poll(NULL, 0, LOOK_MS);
+	}
+}
+
+int cmd_stop(const struct cmd_options *options, struct err *err)
+{
+	struct rundir rundir;
+	int r = rundir_name(&rundir, options->name, err);
+
+	if (r == 0)
+		r = host_check_privilege(err);
+	return r == 0 ? stop(options, &rundir, err) : r;
+}

@@ -1,0 +1,302 @@
+/* device_find: finds what [root] source names, and waits for it. */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+
+#include "device.h"
+#include "device_match.h"
+#include "device_probe.h"
+#include "device_use.h"
+#include "image.h"
+#include "table.h"
+#include "text.h"
+#include "uevent.h"
+
+#define LOOK_EVERY_MS 1000
+
+/* What the last look saw. */
+struct look {
+	struct device_list list;
+	bool scanned; /* list is all that there is, and not the one device of a path */
+};
+
+static void look_clear(struct look *look)
+{
+	device_list_clear(&look->list);
+	look->scanned = false;
+}
+
+static void cleanup_look(struct look *look)
+{
+	look_clear(look);
+}
+
+static void cleanup_matches(struct device_matches *matches)
+{
+	free(matches->device);
+}
+
+static void cleanup_table(struct table *table)
+{
+	table_clear(table);
+}
+
+#define auto_look __attribute__((cleanup(cleanup_look)))
+#define auto_matches __attribute__((cleanup(cleanup_matches)))
+#define auto_table __attribute__((cleanup(cleanup_table)))
+
+void device_found_clear(struct device_found *found)
+{
+	free(found->path);
+	free(found->type);
+	*found = (struct device_found){ 0 };
+}
+
+static bool is_type_given(const struct conf *conf)
+{
+	return conf->root.type && strcmp(conf->root.type, "auto") != 0;
+}
+
+static bool is_below_dev(const char *path)
+{
+	return strncmp(path, "/dev/", 5) == 0;
+}
+
+/* Takes this device, unless there is no filesystem on it, or it is used elsewhere. */
+static int take_device(struct device_found *found, const struct device *device, bool type_given, struct err *err)
+{
+	auto_free char *name = text_safe(device->node);
+	auto_table struct table table = { 0 };
+	int ret = device_refuse_content(device, name ? name : "the device", type_given, err);
+
+	if (ret == 0)
+		ret = table_read(&table, NULL, err);
+	if (ret == 0)
+		ret = device_refuse_used(device->node, device->dev, &table, err);
+	if (ret < 0)
+		return ret;
+	found->kind = DEVICE_BLOCK;
+	found->path = realpath(device->node, NULL);
+	if (!found->path)
+		return err_set(err, errno, "cannot resolve %s", name ? name : "the device");
+	if (device->type && !(found->type = strdup(device->type)))
+		return err_set(err, ENOMEM, "cannot take %s", name ? name : "the device");
+	return 0;
+}
+
+/* Whether `holder` stands on `device`, as a multipath or RAID device does on its paths, which all show the same filesystem. */
+static bool is_held_by(const struct device *device, const struct device *holder)
+{
+	auto_closedir DIR *holders = NULL;
+	struct dirent *entry;
+	unsigned maj, min;
+	char path[PATH_MAX];
+	bool held = false;
+
+	snprintf(path, sizeof path, "/sys/dev/block/%u:%u/holders", major(device->dev), minor(device->dev));
+	holders = opendir(path);
+	while (!held && holders && (entry = readdir(holders))) {
+		auto_fclose FILE *number = NULL;
+
+		snprintf(path, sizeof path, "/sys/class/block/%s/dev", entry->d_name);
+		number = entry->d_name[0] == '.' ? NULL : fopen(path, "re");
+		held = number && fscanf(number, "%u:%u", &maj, &min) == 2 && makedev(maj, min) == holder->dev;
+	}
+	return held;
+}
+
+/* Drops the matches that another match stands on. */
+static int drop_held(struct device_matches *matches)
+{
+	const struct device **kept = calloc(matches->count + 1, sizeof *kept);
+	size_t count = 0;
+
+	if (!kept)
+		return -ENOMEM;
+	for (size_t i = 0; i < matches->count; i++) {
+		bool held = false;
+
+		for (size_t j = 0; j < matches->count && !held; j++)
+			held = j != i && is_held_by(matches->device[i], matches->device[j]);
+		if (!held)
+			kept[count++] = matches->device[i];
+	}
+	free(matches->device);
+	*matches = (struct device_matches){ .device = kept, .count = count };
+	return 0;
+}
+
+/* Each look_...() returns 1 where it found the source, 0 where that is not there (yet), -errno where it is refused. */
+static int look_for_tag(struct device_found *found, const struct conf *conf, struct look *look, struct err *err)
+{
+	auto_matches struct device_matches matches = { 0 };
+	int ret = device_scan(&look->list, err);
+
+	if (ret < 0)
+		return ret;
+	look->scanned = true;
+	ret = device_match(&matches, &look->list, conf->root.kind, conf->root.value);
+	if (ret == 0 && matches.count > 1)
+		ret = drop_held(&matches);
+	if (ret < 0)
+		return err_set(err, -ret, "cannot look for a filesystem");
+	if (matches.count == 0)
+		return 0;
+	if (matches.count > 1)
+		return device_refuse_many(&matches, conf->root.source, is_type_given(conf), err);
+	ret = take_device(found, matches.device[0], is_type_given(conf), err);
+	return ret < 0 ? ret : 1;
+}
+
+static int look_at_block(struct device_found *found, const struct conf *conf, struct look *look, struct err *err)
+{
+	auto_free char *node = realpath(conf->root.value, NULL);
+	int ret;
+
+	if (!node)
+		return errno == ENOENT ? 0 : err_set(err, errno, "cannot resolve the source");
+	ret = device_probe(&look->list, node, err);
+	/* A node without a device (a static /dev) or a device without a medium: both can still come. */
+	if (ret == -ENOENT || ret == -ENXIO || ret == -ENODEV || ret == -ENOMEDIUM || (ret == 0 && look->list.device[0].size == 0))
+		return 0;
+	if (ret == 0)
+		ret = take_device(found, look->list.device, is_type_given(conf), err);
+	return ret < 0 ? ret : 1;
+}
+
+static int look_at_image(struct device_found *found, const struct conf *conf, struct err *err)
+{
+	auto_table struct table table = { 0 };
+	int ret;
+
+	found->kind = DEVICE_IMAGE;
+	found->path = realpath(conf->root.value, NULL);
+	if (!found->path)
+		return err_set(err, errno, "cannot resolve the image file");
+	ret = image_find(found, found->path, conf->root.partition, is_type_given(conf), err);
+	if (ret == 0)
+		ret = table_read(&table, NULL, err);
+	if (ret == 0)
+		ret = device_refuse_used_image(found->path, found->offset, found->size, &table, err);
+	return ret < 0 ? ret : 1;
+}
+
+static int look_at_directory(struct device_found *found, const struct conf *conf, struct err *err)
+{
+	found->kind = DEVICE_DIRECTORY;
+	found->path = strdup(conf->root.value);
+	return found->path ? 1 : err_set(err, ENOMEM, "cannot take the directory");
+}
+
+static int refuse_partition_key(const struct conf *conf, const char *what, struct err *err)
+{
+	auto_free char *source = text_safe(conf->root.source);
+
+	return err_usage(err, "partition = %d is for image files: %s %s", conf->root.partition, source ? source : "the source", what);
+}
+
+static int look_for_path(struct device_found *found, const struct conf *conf, struct look *look, struct err *err)
+{
+	auto_free char *name = text_safe(conf->root.value);
+	struct stat st;
+
+	if (stat(conf->root.value, &st) < 0) {
+		if (errno == ENOENT && is_below_dev(conf->root.value))
+			return 0;
+		if (errno == ENOENT || errno == ENOTDIR)
+			return err_set(err, -ENOENT, "no such device, directory or image file: %s", name ? name : "the source");
+		return err_set(err, errno, "cannot look at %s", name ? name : "the source");
+	}
+	if (S_ISREG(st.st_mode))
+		return look_at_image(found, conf, err);
+	if (conf->root.partition)
+		return refuse_partition_key(conf, S_ISDIR(st.st_mode) ? "is a directory" : "is a device: name the partition's own device as source", err);
+	if (S_ISDIR(st.st_mode))
+		return look_at_directory(found, conf, err);
+	if (S_ISBLK(st.st_mode))
+		return look_at_block(found, conf, look, err);
+	return err_set(err, -EINVAL, "%s is not a block device, a directory or an image file", name ? name : "the source");
+}
+
+static int look_once(struct device_found *found, const struct conf *conf, struct look *look, struct err *err)
+{
+	look_clear(look);
+	if (conf->root.kind == SOURCE_PATH)
+		return look_for_path(found, conf, look, err);
+	return look_for_tag(found, conf, look, err);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int min_int(int a, int b)
+{
+	return a < b ? a : b;
+}
+
+/* Looks until the source is there or the time is over. The events queue from before the first look: none is lost between a look and the sleep. */
+static int look_until(struct device_found *found, const struct conf *conf, struct look *look, device_tick *tick, void *arg, struct err *err)
+{
+	auto_close int events = uevent_open();
+	int64_t start = now_ms();
+	int next_tick = 0;
+
+	for (;;) {
+		int ret = look_once(found, conf, look, err);
+		int64_t passed = now_ms() - start;
+		int waited = passed < INT_MAX ? (int)passed : INT_MAX;
+
+		if (ret != 0 || waited >= conf->root.wait_ms)
+			return ret;
+		if (waited >= next_tick) {
+			if (tick)
+				tick(arg, waited);
+			next_tick = waited / LOOK_EVERY_MS * LOOK_EVERY_MS + LOOK_EVERY_MS;
+		}
+		uevent_wait(events, min_int(next_tick, conf->root.wait_ms) - waited);
+	}
+}
+
+static int refuse_absent(const struct conf *conf, struct look *look, struct err *err)
+{
+	auto_free char *what = NULL;
+	int ret;
+
+	if (asprintf(&what, conf->root.kind == SOURCE_PATH ? "device %s" : "filesystem with %s", conf->root.source) < 0) {
+		what = NULL;
+		return err_set(err, ENOMEM, "cannot tell what is missing");
+	}
+	if (!look->scanned) {
+		look_clear(look);
+		ret = device_scan(&look->list, err);
+		if (ret < 0)
+			return ret;
+	}
+	return device_refuse_none(&look->list, what, conf->root.wait_ms, err);
+}
+
+int device_find(struct device_found *found, const struct conf *conf, device_tick *tick, void *arg, struct err *err)
+{
+	auto_look struct look look = { 0 };
+	int ret;
+
+	*found = (struct device_found){ 0 };
+	if (conf->root.partition && conf->root.kind != SOURCE_PATH)
+		return refuse_partition_key(conf, "names the partition itself", err);
+	ret = look_until(found, conf, &look, tick, arg, err);
+	if (ret == 0)
+		ret = refuse_absent(conf, &look, err);
+	if (ret < 0) {
+		device_found_clear(found);
+		return ret;
+	}
+	return 0;
+}

@@ -1,0 +1,20 @@
+/* device_use: whether something on this host uses a device already. */
+#ifndef GCDBOOT_DEVICE_USE_H
+#define GCDBOOT_DEVICE_USE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "err.h"
+#include "table.h"
+
+/* The first mount of the table that shows a filesystem of this block device, its root directory before a part of it; NULL where there is none. */
+const struct table_mount *device_mount(const struct table *table, dev_t dev);
+
+/* Refuses (-EBUSY) a block device that is mounted, swapped on, or held by another device, and tells where. Returns 0 where it is free. */
+int device_refuse_used(const char *node, dev_t dev, const struct table *table, struct err *err);
+
+/* The same for a range of an image file (size 0: to the end), which a loop device may show already. `path` is the file's canonical path. */
+int device_refuse_used_image(const char *path, uint64_t offset, uint64_t size, const struct table *table, struct err *err);
+
+#endif

@@ -1,0 +1,189 @@
+/* mnt: the only module that makes the system calls which change mounts. */
+#include "mnt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <libmount.h>
+#include <linux/mount.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/statvfs.h>
+#include <sys/swap.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "util.h"
+
+/* "/proc/self/fd/N": how calls that take only paths are given a descriptor. */
+#define FD_PATH_MAX 32
+
+static void fd_path(char path[FD_PATH_MAX], int fd)
+{
+	snprintf(path, FD_PATH_MAX, "/proc/self/fd/%d", fd);
+}
+
+int mnt_unshare(struct err *err)
+{
+	if (unshare(CLONE_NEWNS) < 0)
+		return err_set(err, errno, "cannot make a mount namespace%s", errno == EPERM ? " (needs CAP_SYS_ADMIN)" : "");
+	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+		return err_set(err, errno, "cannot make the mounts of the new namespace slaves");
+	return 0;
+}
+
+static int root_options(const struct mnt_root *root, char **options)
+{
+	int r;
+
+	if (root->directory)
+		r = asprintf(options, "rbind,%s", root->options);
+	else if (root->image && root->size)
+		r = asprintf(options, "loop,offset=%" PRIu64 ",sizelimit=%" PRIu64 ",%s", root->offset, root->size, root->options);
+	else if (root->image)
+		r = asprintf(options, "loop,%s", root->options);
+	else
+		r = asprintf(options, "%s", root->options);
+	return r < 0 ? -ENOMEM : 0;
+}
+
+static int root_mount(struct libmnt_context *context, const struct mnt_root *root, struct err *err)
+{
+	auto_free char *options = NULL;
+	char why[512] = "";
+	int r;
+
+	if (root_options(root, &options) < 0 || mnt_context_set_source(context, root->source) || mnt_context_set_target(context, root->target) ||
+	    mnt_context_set_options(context, options) || (root->type && mnt_context_set_fstype(context, root->type)))
+		return err_set(err, ENOMEM, "cannot mount %s on %s", root->source, root->target);
+	mnt_context_disable_helpers(context, 1);
+	mnt_context_disable_mtab(context, 1);
+	mnt_context_disable_swapmatch(context, 1);
+	r = mnt_context_mount(context);
+	if (r == 0)
+		return 0;
+	errno = mnt_context_syscall_called(context) ? mnt_context_get_syscall_errno(context) : r < 0 ? -r : EINVAL;
+	r = errno;
+	mnt_context_get_excode(context, r, why, sizeof why);
+	return err_set(err, -r, "cannot mount %s on %s%s%s: %s", root->source, root->target, root->type ? " as " : "", root->type ? root->type : "",
+		       why[0] ? why : strerror(r));
+}
+
+int mnt_root(const struct mnt_root *root, struct err *err)
+{
+	struct libmnt_context *context = mnt_new_context();
+	int r;
+
+	if (!context)
+		return err_set(err, ENOMEM, "cannot mount %s", root->source);
+	r = root_mount(context, root, err);
+	mnt_free_context(context);
+	if (r == 0 && mount(NULL, root->target, NULL, MS_REC | (root->directory ? MS_SLAVE : MS_PRIVATE), NULL) < 0)
+		r = err_set(err, errno, "cannot keep mounts in %s from spreading", root->target);
+	/* A slave still gets what is mounted below the directory on the host later; the root's own mount must not. */
+	if (r == 0 && root->directory && mount(NULL, root->target, NULL, MS_PRIVATE, NULL) < 0)
+		r = err_set(err, errno, "cannot keep mounts in %s from spreading", root->target);
+	return r;
+}
+
+int mnt_open_source(struct mnt_source *source, const char *path, struct err *err)
+{
+	source->detached = true;
+	source->fd = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_NO_AUTOMOUNT);
+	if (source->fd < 0 && (errno == ENOSYS || errno == EPERM)) {
+		/* O_PATH without O_DIRECTORY neither opens the file nor triggers an automount. */
+		source->detached = false;
+		source->fd = open(path, O_PATH | O_CLOEXEC);
+	}
+	if (source->fd < 0)
+		return err_set(err, errno, errno == EINVAL ? "cannot copy the mount (unbindable, or locked to another)" : "cannot reach it on the host");
+	return 0;
+}
+
+static int attach_by_path(int source_fd, int target_fd)
+{
+	char source[FD_PATH_MAX], target[FD_PATH_MAX];
+
+	fd_path(source, source_fd);
+	fd_path(target, target_fd);
+	return mount(source, target, NULL, MS_BIND, NULL);
+}
+
+int mnt_attach(const struct mnt_source *source, int target_fd, struct err *err)
+{
+	int r = -1;
+
+	if (source->detached)
+		r = (int)syscall(SYS_move_mount, source->fd, "", target_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+	if (!source->detached || (r < 0 && errno == ENOSYS))
+		r = attach_by_path(source->fd, target_fd);
+	if (r == 0)
+		return 0;
+	if (errno == ENOTDIR)
+		return err_set(err, -ENOTDIR, "one is a directory, the other is not");
+	return err_set(err, errno, "cannot mount it");
+}
+
+int mnt_bind_directory(const char *source, int target_fd, struct err *err)
+{
+	if (fchdir(target_fd) < 0)
+		return err_set(err, errno, "cannot enter the mount point");
+	if (mount(source, ".", NULL, MS_BIND, NULL) < 0)
+		return err_set(err, errno, errno == EINVAL ? "cannot copy the mount (unbindable, or locked to another)" : "cannot mount it");
+	return 0;
+}
+
+static unsigned long statvfs_to_mount_flags(unsigned long f_flag)
+{
+	static const struct {
+		unsigned long vfs, ms;
+	} map[] = {
+		{ ST_NOSUID, MS_NOSUID },         { ST_NODEV, MS_NODEV },           { ST_NOEXEC, MS_NOEXEC },
+		{ ST_NOATIME, MS_NOATIME },       { ST_NODIRATIME, MS_NODIRATIME }, { ST_RELATIME, MS_RELATIME },
+	};
+	unsigned long flags = 0;
+
+	for (size_t i = 0; i < sizeof map / sizeof *map; i++)
+		if (f_flag & map[i].vfs)
+			flags |= map[i].ms;
+	return flags;
+}
+
+int mnt_set_readonly(int fd, struct err *err)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
+	char path[FD_PATH_MAX];
+	struct statvfs vfs;
+
+	if (syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attr, sizeof attr) == 0)
+		return 0;
+	if (errno != ENOSYS && errno != EPERM)
+		return err_set(err, errno, "cannot make it read-only");
+	/* A bind remount sets all flags anew: those that it has must be given again. */
+	fd_path(path, fd);
+	if (fstatvfs(fd, &vfs) < 0 || mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | statvfs_to_mount_flags(vfs.f_flag), NULL) < 0)
+		return err_set(err, errno, "cannot make it read-only");
+	return 0;
+}
+
+int mnt_set_slave(int fd, struct err *err)
+{
+	char path[FD_PATH_MAX];
+
+	fd_path(path, fd);
+	if (mount(NULL, path, NULL, MS_SLAVE, NULL) < 0)
+		return err_set(err, errno, "cannot keep mounts in it from spreading");
+	return 0;
+}
+
+int mnt_umount(const char *path)
+{
+	return umount2(path, UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
+}
+
+int mnt_swapoff(const char *path)
+{
+	return swapoff(path) < 0 ? -errno : 0;
+}

@@ -1,0 +1,63 @@
+/* mnt: the only module that makes the system calls which change mounts. */
+#ifndef GCDBOOT_MNT_H
+#define GCDBOOT_MNT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "err.h"
+
+/*
+ * Gives the caller a mount namespace of its own in which every mount is a slave: what the host mounts later still arrives, nothing goes back.
+ * mount_namespaces(7).
+ */
+int mnt_unshare(struct err *err);
+
+/* How the root is to be mounted. */
+struct mnt_root {
+	const char *source; /* block device, image file or directory */
+	const char *target; /* an existing directory of the host */
+	const char *type;   /* NULL: libmount finds it out */
+	const char *options;
+	bool directory;     /* bind the source, with what is mounted below it */
+	bool image;         /* through a loop device that goes away with the mount */
+	uint64_t offset, size;
+};
+
+/*
+ * Mounts the root through libmount, without /sbin/mount.* helpers and without a trace in /run/mount; its mount is then made private, so that nothing that is
+ * mounted in it spreads. Returns 0 or -errno.
+ */
+int mnt_root(const struct mnt_root *root, struct err *err);
+
+/* A source to be bound: a detached copy of the mount (open_tree(2)), or on kernels before 5.2 the place itself. */
+struct mnt_source {
+	int fd;
+	bool detached;
+};
+
+/* Opens what is mounted at source, without stat and without triggering an automount. The caller closes source->fd. */
+int mnt_open_source(struct mnt_source *source, const char *path, struct err *err);
+
+/* Mounts it on the place that target_fd (O_PATH) refers to. */
+int mnt_attach(const struct mnt_source *source, int target_fd, struct err *err);
+
+/*
+ * The quick way for directories: binds the directory `source` on target_fd with one mount(2) call. Changes the caller's working directory to the target (that is how a
+ * descriptor is named to mount(2) without /proc). Triggers an automount where the source is one.
+ */
+int mnt_bind_directory(const char *source, int target_fd, struct err *err);
+
+/* Makes the mount that fd refers to read-only; its other flags stay. */
+int mnt_set_readonly(int fd, struct err *err);
+
+/* Makes the mount that fd refers to a slave: mounts arrive in it but do not leave it. */
+int mnt_set_slave(int fd, struct err *err);
+
+/* Unmounts what is on top at path; a link at its end is not followed; never lazily. Returns 0 or -errno (-EBUSY). */
+int mnt_umount(const char *path);
+
+/* swapoff(2). */
+int mnt_swapoff(const char *path);
+
+#endif

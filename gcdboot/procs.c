@@ -1,0 +1,332 @@
+/* procs: which processes belong to the OS, and which hold its mounts. */
+#include "procs.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "path.h"
+#include "text.h"
+
+/* The longest list of holders that helps anybody. */
+#define HOLDERS_MAX 50
+
+void procs_clear(struct procs *procs)
+{
+	free(procs->proc);
+	*procs = (struct procs){ 0 };
+}
+
+/* A whole small file of /proc; its length or -errno. */
+static ssize_t read_proc(const char *path, char *text, size_t size)
+{
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = read(fd, text, size - 1);
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
+	return n;
+}
+
+int procs_read(struct proc *proc, pid_t pid)
+{
+	char path[64], text[1024], *open, *close;
+	char run;
+	int tty;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	if (read_proc(path, text, sizeof text) <= 0)
+		return -ESRCH;
+	/* The name stands in parentheses and may hold any byte, also ")": the last one ends it. */
+	open = strchr(text, '(');
+	close = strrchr(text, ')');
+	if (!open || !close || close < open)
+		return -EPROTO;
+	*close = '\0';
+	*proc = (struct proc){ .pid = pid };
+	snprintf(proc->name, sizeof proc->name, "%s", open + 1);
+	if (sscanf(close + 1, " %c %d %*d %*d %d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64, &run, &proc->parent, &tty, &proc->start) != 4)
+		return -EPROTO;
+	proc->zombie = run == 'Z' || run == 'X';
+	proc->has_tty = tty != 0;
+	return 0;
+}
+
+bool procs_alive(pid_t pid, uint64_t start)
+{
+	struct proc proc;
+
+	return procs_read(&proc, pid) == 0 && !proc.zombie && proc.start == start;
+}
+
+static int procs_add(struct procs *procs, const struct proc *proc)
+{
+	if ((procs->count & (procs->count - 1)) == 0) {
+		struct proc *grown = reallocarray(procs->proc, procs->count ? procs->count * 2 : 1, sizeof *grown);
+
+		if (!grown)
+			return -ENOMEM;
+		procs->proc = grown;
+	}
+	procs->proc[procs->count++] = *proc;
+	return 0;
+}
+
+/* The next numeric entry of /proc; 0 at the end. */
+static pid_t next_pid(DIR *proc)
+{
+	for (struct dirent *entry = readdir(proc); entry; entry = readdir(proc))
+		if (isdigit((unsigned char)entry->d_name[0]))
+			return (pid_t)atol(entry->d_name);
+	return 0;
+}
+
+static int read_all(struct procs *all)
+{
+	auto_closedir DIR *dir = opendir("/proc");
+	struct proc proc;
+	int r = 0;
+
+	if (!dir)
+		return -errno;
+	for (pid_t pid = next_pid(dir); pid != 0 && r == 0; pid = next_pid(dir))
+		if (pid != getpid() && procs_read(&proc, pid) == 0 && !proc.zombie)
+			r = procs_add(all, &proc);
+	return r;
+}
+
+static int by_pid(const void *a, const void *b)
+{
+	const struct proc *pa = a, *pb = b;
+
+	return (pa->pid > pb->pid) - (pa->pid < pb->pid);
+}
+
+static bool descends_from(const struct procs *all, const struct proc *proc, pid_t ancestor)
+{
+	struct proc key = *proc;
+
+	/* The table is no snapshot: bounded, in case it holds a circle. */
+	for (size_t i = 0; i < all->count && key.parent > 1; i++) {
+		const struct proc *parent;
+
+		if (key.parent == ancestor)
+			return true;
+		key.pid = key.parent;
+		parent = bsearch(&key, all->proc, all->count, sizeof key, by_pid);
+		if (!parent)
+			return false;
+		key = *parent;
+	}
+	return key.parent == ancestor;
+}
+
+static int proc_ns(pid_t pid, struct host_ns *ns)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof path, "/proc/%d/ns/mnt", pid);
+	if (stat(path, &st) < 0)
+		return -errno;
+	ns->dev = st.st_dev;
+	ns->ino = st.st_ino;
+	return 0;
+}
+
+static bool same_ns(const struct host_ns *a, const struct host_ns *b)
+{
+	return a->dev == b->dev && a->ino == b->ino;
+}
+
+/* Whether a mount table of /proc/PID names the device; mountinfo's third field. */
+static bool namespace_has_device(pid_t pid, unsigned dev_major, unsigned dev_minor)
+{
+	char path[64], *line = NULL;
+	auto_fclose FILE *in = NULL;
+	size_t size = 0;
+	bool has = false;
+
+	snprintf(path, sizeof path, "/proc/%d/mountinfo", pid);
+	in = fopen(path, "re");
+	while (in && !has && getline(&line, &size, in) > 0) {
+		unsigned a, b;
+
+		has = sscanf(line, "%*d %*d %u:%u", &a, &b) == 2 && a == dev_major && b == dev_minor;
+	}
+	free(line);
+	return has;
+}
+
+/* The text of a link below /proc/PID, without following it; "" where it cannot be read. */
+static void proc_link(pid_t pid, const char *name, char target[PATH_MAX])
+{
+	char path[320];
+	ssize_t n;
+
+	snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
+	n = readlink(path, target, PATH_MAX - 1);
+	target[n > 0 ? n : 0] = '\0';
+}
+
+static bool link_is_below(pid_t pid, const char *name, const char *root, char target[PATH_MAX])
+{
+	proc_link(pid, name, target);
+	return target[0] == '/' && path_is_below(target, root);
+}
+
+/* What decides for one process, beside its namespace. A namespace of its own is looked into once per namespace, not once per process. */
+struct belonging {
+	const struct state *state;
+	struct host_ns own;
+	pid_t supervisor;
+	struct host_ns *foreign; /* namespaces already looked into */
+	bool *foreign_has;
+	size_t foreign_count;
+};
+
+static bool foreign_has_device(struct belonging *b, pid_t pid, const struct host_ns *ns)
+{
+	struct host_ns *grown;
+	bool *has;
+
+	for (size_t i = 0; i < b->foreign_count; i++)
+		if (same_ns(&b->foreign[i], ns))
+			return b->foreign_has[i];
+	grown = reallocarray(b->foreign, b->foreign_count + 1, sizeof *grown);
+	if (grown)
+		b->foreign = grown;
+	has = reallocarray(b->foreign_has, b->foreign_count + 1, sizeof *has);
+	if (has)
+		b->foreign_has = has;
+	if (!grown || !has)
+		return false;
+	b->foreign[b->foreign_count] = *ns;
+	return b->foreign_has[b->foreign_count++] = namespace_has_device(pid, b->state->dev_major, b->state->dev_minor);
+}
+
+static bool belongs(struct belonging *b, const struct procs *all, const struct proc *proc)
+{
+	char root[PATH_MAX];
+	struct host_ns ns;
+
+	if (proc->pid == b->supervisor)
+		return false;
+	if (b->state->namespace_host && link_is_below(proc->pid, "root", b->state->root, root))
+		return true;
+	if (proc_ns(proc->pid, &ns) < 0 || same_ns(&ns, &b->own))
+		return false;
+	if (!b->state->namespace_host && same_ns(&ns, &b->state->ns))
+		return true;
+	if (b->supervisor && descends_from(all, proc, b->supervisor))
+		return true;
+	/* With mount = host every service of the host with a namespace of its own has a copy of the root: none of ours. */
+	return b->state->block && !b->state->namespace_host && foreign_has_device(b, proc->pid, &ns);
+}
+
+int procs_find(struct procs *procs, const struct state *state, pid_t supervisor, struct err *err)
+{
+	struct belonging b = { .state = state, .supervisor = supervisor };
+	struct procs all = { 0 };
+	int r = host_own_ns(&b.own);
+
+	*procs = (struct procs){ 0 };
+	if (r == 0)
+		r = read_all(&all);
+	if (r == 0) {
+		qsort(all.proc, all.count, sizeof *all.proc, by_pid);
+		for (size_t i = 0; i < all.count && r == 0; i++)
+			if (belongs(&b, &all, &all.proc[i]))
+				r = procs_add(procs, &all.proc[i]);
+	}
+	free(b.foreign);
+	free(b.foreign_has);
+	procs_clear(&all);
+	return r < 0 ? err_set(err, -r, "cannot read the processes in /proc") : 0;
+}
+
+static void add_holder(struct strlist *holders, const struct proc *proc, const char *what, const char *path)
+{
+	auto_free char *name = text_safe(proc->name), *target = text_safe(path);
+
+	if (holders->count < HOLDERS_MAX)
+		strlist_addf(holders, "pid %d (%s): %s %s", proc->pid, name ? name : "?", what, target ? target : "?");
+}
+
+static void holders_by_fd(struct strlist *holders, const struct proc *proc, const char *root)
+{
+	char path[64], name[280], target[PATH_MAX];
+	auto_closedir DIR *dir = NULL;
+
+	snprintf(path, sizeof path, "/proc/%d/fd", proc->pid);
+	dir = opendir(path);
+	for (struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir)) {
+		snprintf(name, sizeof name, "fd/%s", entry->d_name);
+		if (link_is_below(proc->pid, name, root, target)) {
+			snprintf(name, sizeof name, "has open as descriptor %s", entry->d_name);
+			add_holder(holders, proc, name, target);
+		}
+	}
+}
+
+static void holders_by_map(struct strlist *holders, const struct proc *proc, const char *root)
+{
+	char path[64], *line = NULL, *target;
+	auto_fclose FILE *in = NULL;
+	size_t size = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/maps", proc->pid);
+	in = fopen(path, "re");
+	while (in && getline(&line, &size, in) > 0) {
+		line[strcspn(line, "\n")] = '\0';
+		target = strchr(line, '/');
+		if (target && path_is_below(target, root)) {
+			add_holder(holders, proc, "has mapped", target);
+			break; /* one mapping is enough to hold it */
+		}
+	}
+	free(line);
+}
+
+static void holders_of(struct strlist *holders, const struct proc *proc, const char *root)
+{
+	static const char *const links[][2] = {
+		{ "cwd", "has as working directory" },
+		{ "root", "has as root" },
+		{ "exe", "runs" },
+	};
+	char target[PATH_MAX];
+
+	for (size_t i = 0; i < sizeof links / sizeof *links; i++)
+		if (link_is_below(proc->pid, links[i][0], root, target))
+			add_holder(holders, proc, links[i][1], target);
+	holders_by_fd(holders, proc, root);
+	holders_by_map(holders, proc, root);
+}
+
+int procs_holders(struct strlist *holders, const char *root_path, unsigned dev_major, unsigned dev_minor, struct err *err)
+{
+	struct procs all = { 0 };
+	struct host_ns own = { 0 }, ns = { 0 };
+	int r = read_all(&all);
+
+	host_own_ns(&own);
+	for (size_t i = 0; i < all.count && r == 0; i++) {
+		size_t before = holders->count;
+
+		holders_of(holders, &all.proc[i], root_path);
+		if (holders->count == before && (dev_major || dev_minor) && proc_ns(all.proc[i].pid, &ns) == 0 && !same_ns(&ns, &own) &&
+		    namespace_has_device(all.proc[i].pid, dev_major, dev_minor))
+			add_holder(holders, &all.proc[i], "has it mounted in a namespace of its own, root", "/");
+	}
+	procs_clear(&all);
+	return r < 0 ? err_set(err, -r, "cannot read the processes in /proc") : 0;
+}

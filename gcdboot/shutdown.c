@@ -1,0 +1,232 @@
+/* shutdown: stops the OS and gives everything back, within a time. */
+#include "shutdown.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "device.h"
+#include "log.h"
+#include "procs.h"
+#include "teardown.h"
+#include "text.h"
+
+#define LOOK_MS 20   /* between two looks at who is left: a process of a namespace gives no event */
+#define KILL_MS 2000 /* the least time that killed processes and the kernel get after the deadline */
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Waits for one child until the deadline, reaping whatever else ends meanwhile. Its wait status, or -1 where the time was over. */
+static int wait_child(pid_t pid, int64_t deadline)
+{
+	int status;
+
+	for (;;) {
+		pid_t ended = waitpid(pid, &status, WNOHANG);
+
+		if (ended == pid)
+			return status;
+		if ((ended < 0 && errno != EINTR) || now_ms() >= deadline)
+			return -1;
+		poll(NULL, 0, LOOK_MS);
+	}
+}
+
+static void run_stop_command(struct shutdown *shutdown, const char *line, int64_t deadline)
+{
+	struct err err;
+	pid_t pid;
+	int status;
+
+	log_step("%s", line);
+	pid = spawn_shell(shutdown->spawn, line, shutdown->null_fd, shutdown->log_fd, &err);
+	status = pid < 0 ? -1 : wait_child(pid, deadline);
+	if (pid < 0)
+		log_step_failed("%s", err.msg);
+	else if (status < 0)
+		log_step_failed("still running, left to the signals");
+	else if (WIFSIGNALED(status))
+		log_step_failed("killed by signal %d", WTERMSIG(status));
+	else if (WEXITSTATUS(status) != 0)
+		log_step_failed("exit status %d", WEXITSTATUS(status));
+	else
+		log_step_done("%s", "");
+}
+
+static void reap_all(void)
+{
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+}
+
+/* The processes that have had their TERM. A pid alone could have been given to another meanwhile. */
+static bool had_term(const struct procs *told, const struct proc *proc)
+{
+	for (size_t i = 0; i < told->count; i++)
+		if (told->proc[i].pid == proc->pid && told->proc[i].start == proc->start)
+			return true;
+	return false;
+}
+
+static void signal_term(const struct proc *proc)
+{
+	kill(proc->pid, SIGTERM);
+	/* An interactive shell ignores TERM and obeys HUP; a stopped process takes neither before CONT. */
+	if (proc->has_tty)
+		kill(proc->pid, SIGHUP);
+	kill(proc->pid, SIGCONT);
+}
+
+/*
+ * Tells every process of the OS to end, also those that appear on the way, until none is left or the deadline is over. Returns how many are left, or -errno.
+ */
+static ssize_t end_processes(const struct shutdown *shutdown, bool by_force, int64_t deadline, struct err *err)
+{
+	struct procs told = { 0 };
+	ssize_t left;
+
+	for (;;) {
+		struct procs now;
+		int r;
+
+		reap_all();
+		r = procs_find(&now, shutdown->state, shutdown->supervisor, err);
+		if (r < 0) {
+			procs_clear(&told);
+			return r;
+		}
+		for (size_t i = 0; i < now.count; i++) {
+			if (by_force)
+				kill(now.proc[i].pid, SIGKILL);
+			else if (!had_term(&told, &now.proc[i]))
+				signal_term(&now.proc[i]);
+		}
+		left = (ssize_t)now.count;
+		procs_clear(&told);
+		told = now;
+		if (left == 0 || now_ms() >= deadline)
+			break;
+		poll(NULL, 0, LOOK_MS);
+	}
+	procs_clear(&told);
+	return left;
+}
+
+static void tell_survivors(const struct shutdown *shutdown)
+{
+	struct procs left;
+
+	if (procs_find(&left, shutdown->state, shutdown->supervisor, NULL) < 0)
+		return;
+	for (size_t i = 0; i < left.count; i++) {
+		auto_free char *name = text_safe(left.proc[i].name);
+
+		log_warn("pid %d (%s) did not end, even by KILL", left.proc[i].pid, name ? name : "?");
+	}
+	procs_clear(&left);
+}
+
+static void stop_processes(const struct shutdown *shutdown, int64_t term_deadline, int64_t kill_deadline)
+{
+	struct err err;
+	ssize_t left;
+
+	log_step("ending the processes of the OS");
+	left = end_processes(shutdown, false, term_deadline, &err);
+	if (left == 0) {
+		log_step_done("%s", "");
+		return;
+	}
+	if (left < 0) {
+		log_step_failed("%s", err.msg);
+		return;
+	}
+	left = end_processes(shutdown, true, kill_deadline, &err);
+	if (left == 0) {
+		log_step_done("some had to be killed");
+		return;
+	}
+	log_step_failed("%zd left", left);
+	tell_survivors(shutdown);
+}
+
+static void tell_holders(const struct state *state)
+{
+	struct strlist holders = { 0 };
+
+	procs_holders(&holders, state->root, state->block ? state->dev_major : 0, state->block ? state->dev_minor : 0, NULL);
+	for (size_t i = 0; i < holders.count; i++)
+		log_warn("%s", holders.str[i]);
+	strlist_clear(&holders);
+}
+
+static int unmount(struct shutdown *shutdown, int64_t deadline, struct err *err)
+{
+	struct state *state = shutdown->state;
+	struct strlist left = { 0 };
+	int64_t ms = deadline - now_ms();
+	int r;
+
+	log_step("unmounting %s", state->root);
+	if (shutdown->spawn->root >= 0)
+		close(take_fd(&shutdown->spawn->root));
+	r = teardown_mounts(state, state->namespace_host ? -1 : shutdown->spawn->ns, ms > 0 ? (int)ms : 0, &left, err);
+	if (r == 0) {
+		log_step_done("%s", "");
+		return 0;
+	}
+	log_step_failed("%s", err->msg);
+	for (size_t i = 0; i < left.count; i++)
+		log_warn("still mounted: %s", left.str[i]);
+	tell_holders(state);
+	strlist_clear(&left);
+	return r;
+}
+
+/* The kernel lets go of a device a moment after its last mount: tried until the deadline. */
+static int check_device(const struct state *state, int64_t deadline, struct err *err)
+{
+	int r;
+
+	if (!state->block)
+		return 0;
+	while ((r = device_is_free(state->device)) == 0 && now_ms() < deadline)
+		poll(NULL, 0, LOOK_MS);
+	if (r != 0)
+		return 0; /* free, or gone */
+	tell_holders(state);
+	return err_set(err, -EBUSY, "%s is unmounted, but something still uses it", state->device);
+}
+
+int shutdown_run(struct shutdown *shutdown, struct err *err)
+{
+	int64_t began = now_ms(), end = began + shutdown->timeout_ms;
+	int64_t term_deadline = began + (int64_t)shutdown->timeout_ms * 3 / 4;
+	int64_t commands_deadline = began + shutdown->timeout_ms / 2;
+	int64_t last = end > term_deadline + KILL_MS ? end : term_deadline + KILL_MS;
+	int r;
+
+	for (size_t i = 0; shutdown->commands && i < shutdown->commands->count; i++)
+		run_stop_command(shutdown, shutdown->commands->str[i], commands_deadline);
+	stop_processes(shutdown, term_deadline, last);
+	r = unmount(shutdown, last, err);
+	if (r == 0) {
+		/* The namespace goes with its last descriptor, and with it every mount that was made outside the root. */
+		if (shutdown->spawn->ns >= 0)
+			close(take_fd(&shutdown->spawn->ns));
+		r = check_device(shutdown->state, last, err);
+	}
+	if (r == 0)
+		teardown_directories(shutdown->state);
+	return r;
+}

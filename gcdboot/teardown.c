@@ -1,0 +1,264 @@
+/* teardown: takes back what a boot did to mounts, swap and directories. */
+#include "teardown.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "log.h"
+#include "mnt.h"
+#include "path.h"
+#include "table.h"
+
+#define RETRY_MS 20
+#define GRACE_MS 3000
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Undoes the octal escapes of /proc/swaps in place; as in proc_mounts(5). */
+static void unescape(char *text)
+{
+	char *to = text;
+
+	for (const char *from = text; *from; to++) {
+		if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] && from[3]) {
+			*to = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + (from[3] - '0'));
+			from += 4;
+		} else {
+			*to = *from++;
+		}
+	}
+	*to = '\0';
+}
+
+int teardown_list_swaps(struct strlist *swaps)
+{
+	auto_fclose FILE *in = fopen("/proc/swaps", "re");
+	char *line = NULL;
+	size_t size = 0;
+	int r = 0;
+
+	if (!in)
+		return errno == ENOENT ? 0 : -errno; /* a kernel without swap */
+	while (r == 0 && getline(&line, &size, in) > 0) {
+		if (line[0] != '/')
+			continue;
+		line[strcspn(line, " \t\n")] = '\0';
+		unescape(line);
+		r = strlist_add(swaps, line);
+	}
+	free(line);
+	return r;
+}
+
+static void swaps_off(const struct state *state)
+{
+	struct strlist now = { 0 };
+
+	if (teardown_list_swaps(&now) == 0)
+		for (size_t i = 0; i < now.count; i++) {
+			const char *swap = now.str[i];
+			int r;
+
+			if (!strlist_has(&state->swaps, swap) && (!path_is_below(swap, state->root) || strlist_has(&state->swaps_before, swap)))
+				continue;
+			r = mnt_swapoff(swap);
+			if (r < 0)
+				log_warn("cannot turn off the swap on %s: %s", swap, strerror(-r));
+			else
+				log_info("swap on %s is off", swap);
+		}
+	strlist_clear(&now);
+}
+
+/* The mounts of a table in the order of their ids, so that a parent is found without a search through all of them. */
+static int by_id(const void *a, const void *b)
+{
+	const struct table_mount *ma = *(const struct table_mount *const *)a, *mb = *(const struct table_mount *const *)b;
+
+	return (ma->id > mb->id) - (ma->id < mb->id);
+}
+
+static const struct table_mount **index_by_id(const struct table *table)
+{
+	const struct table_mount **index = calloc(table->count, sizeof *index);
+
+	for (size_t i = 0; index && i < table->count; i++)
+		index[i] = &table->mount[i];
+	if (index)
+		qsort(index, table->count, sizeof *index, by_id);
+	return index;
+}
+
+static const struct table_mount *find_by_id(const struct table_mount *const *index, size_t count, int id)
+{
+	const struct table_mount key = { .id = id }, *pointer = &key;
+	const struct table_mount *const *found = bsearch(&pointer, index, count, sizeof *index, by_id);
+
+	return found ? *found : NULL;
+}
+
+/* The root's own mount; without an id (a boot that was killed before it could write it down) what is on top at its mount point. */
+static const struct table_mount *find_root(const struct table *table, const struct table_mount *const *index, const struct state *state)
+{
+	const struct table_mount *root = state->root_mount ? find_by_id(index, table->count, state->root_mount) : table_find_target(table, state->root);
+
+	return root && strcmp(root->target, state->root) == 0 ? root : NULL;
+}
+
+/* Marks the mounts in the tree below root; parents may come behind their children in the table (MS_MOVE), so passes go on until nothing is added. */
+static void mark_tree(const struct table *table, const struct table_mount *const *index, const struct table_mount *root, bool *in_tree)
+{
+	bool added = true;
+
+	in_tree[root - table->mount] = true;
+	while (added) {
+		added = false;
+		for (size_t i = 0; i < table->count; i++) {
+			const struct table_mount *parent;
+
+			if (in_tree[i] || !path_is_below(table->mount[i].target, root->target))
+				continue;
+			parent = find_by_id(index, table->count, table->mount[i].parent);
+			if (parent && in_tree[parent - table->mount])
+				added = in_tree[i] = true;
+		}
+	}
+}
+
+/*
+ * One pass over what is still mounted, the latest first. Returns how many are left (0: all gone), or -errno; names them in `left`.
+ */
+static int unmount_pass(const struct state *state, struct strlist *left, bool *moved, struct err *err)
+{
+	struct table table = { 0 };
+	const struct table_mount *root;
+	auto_free const struct table_mount **index = NULL;
+	auto_free bool *in_tree = NULL;
+	int r = table_read(&table, NULL, err);
+
+	*moved = false;
+	strlist_clear(left);
+	if (r < 0)
+		return r;
+	index = index_by_id(&table);
+	in_tree = calloc(table.count, sizeof *in_tree);
+	root = index ? find_root(&table, index, state) : NULL;
+	if (root && in_tree) {
+		mark_tree(&table, index, root, in_tree);
+		for (size_t i = table.count; i-- > 0;) {
+			if (!in_tree[i])
+				continue;
+			r = mnt_umount(table.mount[i].target);
+			if (r == 0)
+				*moved = true;
+			else
+				strlist_addf(left, "%s: %s", table.mount[i].target, strerror(-r));
+		}
+	}
+	r = in_tree && index ? (int)left->count : err_set(err, ENOMEM, "cannot unmount %s", state->root);
+	table_clear(&table);
+	return r;
+}
+
+static int unmount_all(const struct state *state, int timeout_ms, struct strlist *left, struct err *err)
+{
+	int64_t deadline = now_ms() + timeout_ms;
+	bool moved;
+	int r;
+
+	/* One pass may free what the next one needs; one that moves nothing waits for the kernel or a process to let go. */
+	while ((r = unmount_pass(state, left, &moved, err)) > 0) {
+		if (moved)
+			continue;
+		if (now_ms() >= deadline)
+			return err_set(err, -EBUSY, "cannot unmount %s", state->root);
+		poll(NULL, 0, RETRY_MS);
+	}
+	return r;
+}
+
+/* The child: does the work and writes what is left, then the error, each as a NUL-terminated string, to `out`. */
+static int teardown_child(const struct state *state, int ns, int timeout_ms, FILE *out)
+{
+	struct strlist left = { 0 };
+	struct err err = { 0 };
+	int r = 0;
+
+	if (ns >= 0 && setns(ns, CLONE_NEWNS) < 0)
+		r = err_set(&err, errno, "cannot enter the OS's mount namespace");
+	if (r == 0) {
+		swaps_off(state);
+		r = unmount_all(state, timeout_ms, &left, &err);
+	}
+	for (size_t i = 0; i < left.count; i++)
+		fwrite(left.str[i], 1, strlen(left.str[i]) + 1, out);
+	fwrite("", 1, 1, out);
+	fwrite(err.msg, 1, strlen(err.msg) + 1, out);
+	strlist_clear(&left);
+	fclose(out);
+	return -r & 0xff;
+}
+
+static void read_report(FILE *in, struct strlist *left, struct err *err)
+{
+	char *text = NULL;
+	size_t size = 0;
+
+	while (getdelim(&text, &size, '\0', in) > 0 && text[0] != '\0')
+		strlist_add(left, text);
+	if (getdelim(&text, &size, '\0', in) > 0)
+		snprintf(err->msg, sizeof err->msg, "%s", text);
+	free(text);
+}
+
+int teardown_mounts(const struct state *state, int ns, int timeout_ms, struct strlist *left, struct err *err)
+{
+	int pipe_fd[2], status = 0;
+	auto_fclose FILE *in = NULL;
+	pid_t pid;
+
+	if (pipe2(pipe_fd, O_CLOEXEC) < 0)
+		return err_set(err, errno, "cannot unmount %s", state->root);
+	pid = fork();
+	if (pid == 0) {
+		FILE *out = fdopen(pipe_fd[1], "w");
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		_exit(out ? teardown_child(state, ns, timeout_ms, out) : ENOMEM);
+	}
+	close(pipe_fd[1]);
+	in = fdopen(pipe_fd[0], "r");
+	if (pid < 0 || !in)
+		return err_set(err, errno, "cannot unmount %s", state->root);
+	/* The report comes at once, at the end. A child that hangs in the kernel is left to it: stop must end. */
+	if (poll(&(struct pollfd){ .fd = pipe_fd[0], .events = POLLIN }, 1, timeout_ms + GRACE_MS) == 0) {
+		kill(pid, SIGKILL);
+		return err_set(err, -ETIMEDOUT, "cannot unmount %s: the kernel did not answer", state->root);
+	}
+	read_report(in, left, err);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : err_set(err, -EIO, "cannot unmount %s: the process that does it was killed", state->root);
+}
+
+void teardown_directories(const struct state *state)
+{
+	for (size_t i = state->made.count; i-- > 0;)
+		if (rmdir(state->made.str[i]) < 0 && errno != ENOENT)
+			log_warn("cannot remove %s, which the boot made: %s", state->made.str[i], strerror(errno));
+}

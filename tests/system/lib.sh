@@ -1,0 +1,447 @@
+# shellcheck shell=bash
+# lib.sh: what every system test begins with. A test is a bash script that sources it and speaks TAP:
+#
+#	#!/bin/bash
+#	. "$(dirname "$0")/lib.sh"
+#	make_root "$T/root"
+#	write_conf <<-EOF
+#		[root]
+#		source = $T/root
+#	EOF
+#	run os boot
+#	is "$status" 0 "boots"
+#	done_testing
+#
+# Sourcing it starts the script again in mount and pid namespaces of its own, with an empty /run and a scratch directory $T on a tmpfs; every process
+# of the test dies with them. The first one, outside, compares the host before and after, and adds that as the test's last line.
+
+set -u
+
+lib_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+repo=$(cd "$lib_dir/../.." && pwd)
+BUILD=$(realpath -m "${BUILD:-$repo/build}")
+export BUILD
+
+# shellcheck source=tests/bed/host.sh
+. "$repo/tests/bed/host.sh"
+# shellcheck source=tests/bed/loop.sh
+. "$repo/tests/bed/loop.sh"
+
+# For the tests: the programs, and what tests/bed made.
+# shellcheck disable=SC2034
+{
+	gcdboot=$BUILD/gcdboot
+	escape=$BUILD/chroot_escape
+	helpers=$BUILD/tests/system
+	disk_image=$BUILD/bed/disk.img
+	debian_tar=$repo/build/bed/root.tar
+	tiny_tree=$repo/build/bed/tiny
+}
+
+# ---- outside: the first run of the script
+
+# Loop devices and their swap, noted by attach() in a file that outlives the namespace; also where the test was killed.
+outside_release_loops() {
+	local loop
+
+	while read -r loop; do
+		loop_is_attached "$loop" || continue
+		loop_swapoff "$loop"
+		loop_detach "$loop"
+	done <"$outside/loops"
+}
+
+outside_cleanup() {
+	kill -KILL "$outside_child" 2>/dev/null
+	wait "$outside_child" 2>/dev/null
+	outside_release_loops
+	rm -rf --one-file-system "$outside"
+}
+
+# Passes the test's lines on, counts them, and keeps back the plan, as one more line is to come.
+outside_relay() {
+	local line
+
+	while IFS= read -r line; do
+		case $line in
+		1..*) outside_plan=$line && continue ;;
+		ok\ *) outside_count=$((outside_count + 1)) ;;
+		not\ ok\ *) outside_count=$((outside_count + 1)) && outside_failed=1 ;;
+		esac
+		printf '%s\n' "$line"
+	done
+}
+
+# outside_ok DESCRIPTION FILE: one more TAP line, good where FILE is empty; else the file is shown.
+outside_ok() {
+	outside_count=$((outside_count + 1))
+	if [ ! -s "$2" ]; then
+		echo "ok $outside_count - $1"
+	else
+		echo "not ok $outside_count - $1"
+		sed 's/^/# /' "$2"
+		outside_failed=1
+	fi
+}
+
+outside_compare_host() {
+	local report=$outside/report
+
+	: >"$report"
+	host_settles "$outside/before" "$outside/after" 5 ||
+		diff "$outside/before" "$outside/after" | sed -n 's/^[<>]/host changed: &/p' >"$report"
+	host_processes "$(cat "$outside/pid_namespace")" | sed 's/^/process left: /' >>"$report"
+	outside_ok "the host is as it was" "$report"
+}
+
+outside_main() {
+	local status
+
+	if [ "$(id -u)" != 0 ]; then
+		echo "Bail out! needs root: sudo make check"
+		exit 1
+	fi
+	outside=$(mktemp -d /tmp/gcdboot-test.XXXXXX)
+	mkdir "$outside/t"
+	: >"$outside/loops"
+	host_snapshot >"$outside/before"
+
+	exec {outside_fd}< <(BED_INSIDE=$outside exec unshare -m -p -f --kill-child --mount-proc --propagation private \
+		bash "$0" "$@" </dev/null)
+	outside_child=$!
+	trap outside_cleanup EXIT
+	trap 'exit 143' INT TERM HUP
+
+	outside_plan='' outside_count=0 outside_failed=0
+	outside_relay <&"$outside_fd"
+	wait "$outside_child"
+	status=$?
+
+	if [ "$outside_plan" != "1..$outside_count" ] && [[ $outside_plan != *SKIP* ]]; then
+		echo "plan: '$outside_plan', tests: $outside_count, exit status $status" >"$outside/died"
+		outside_ok "the test ran to its end" "$outside/died"
+	fi
+	outside_release_loops
+	if [[ $outside_plan == *SKIP* ]]; then
+		echo "$outside_plan"
+		exit 0
+	fi
+	outside_compare_host
+	echo "1..$outside_count"
+	exit "$outside_failed"
+}
+
+# ---- inside: the namespaces of the test
+
+inside_main() {
+	T=$BED_INSIDE/t
+	readlink /proc/self/ns/pid >"$BED_INSIDE/pid_namespace"
+	mount -t tmpfs -o mode=700 gcdboot-test "$T"
+	mount -t tmpfs -o mode=755 tmpfs /run
+	mkdir -p /run/lock /run/mount
+	export T BLKID_FILE=$T/blkid.tab LIBMOUNT_UTAB=$T/utab
+	unset CDPATH
+	export LC_ALL=C.UTF-8
+	cd / || exit 1
+}
+
+tests=0 failures=0 out='' err='' status=0 conf=''
+
+if [ -z "${BED_INSIDE:-}" ]; then
+	outside_main "$@"
+fi
+inside_main
+
+# ---- TAP
+
+# pass DESCRIPTION, fail DESCRIPTION
+pass() {
+	tests=$((tests + 1))
+	echo "ok $tests - $1"
+}
+
+fail() {
+	tests=$((tests + 1))
+	failures=$((failures + 1))
+	echo "not ok $tests - $1"
+	diag "at ${BASH_SOURCE[-1]##*/} line ${BASH_LINENO[-2]}"
+}
+
+# diag TEXT: a comment line for each of its lines.
+diag() {
+	printf '%s\n' "$*" | sed 's/^/# /'
+}
+
+# What the last `run` did, for a failed test.
+diag_run() {
+	diag "exit status: $status"
+	diag "stdout: $out"
+	diag "stderr: $err"
+}
+
+# ok DESCRIPTION COMMAND [ARG...]: good where the command succeeds. It runs in this shell: a function's variables stay.
+ok() {
+	local description=$1
+
+	shift
+	if "$@" >"$T/.ok" 2>&1 </dev/null; then
+		pass "$description"
+	else
+		fail "$description"
+		diag "command: $*"
+		diag "$(cat "$T/.ok")"
+	fi
+}
+
+# is GOT WANTED DESCRIPTION
+is() {
+	if [ "$1" = "$2" ]; then
+		pass "$3"
+	else
+		fail "$3"
+		diag "     got: $1"
+		diag "  wanted: $2"
+		# Most likely the exit status of the last `run`: then its output tells more.
+		[ "$1" != "$status" ] || diag_run
+	fi
+}
+
+# like GOT REGEX DESCRIPTION, unlike ...: POSIX extended, anywhere in the text.
+like() {
+	if [[ $1 =~ $2 ]]; then
+		pass "$3"
+	else
+		fail "$3"
+		diag "     got: $1"
+		diag "  wanted: $2"
+	fi
+}
+
+unlike() {
+	if [[ $1 =~ $2 ]]; then
+		fail "$3"
+		diag "       got: $1"
+		diag "  unwanted: $2"
+	else
+		pass "$3"
+	fi
+}
+
+# same FILE FILE DESCRIPTION: byte for byte.
+same() {
+	local difference
+
+	if difference=$(diff "$1" "$2"); then
+		pass "$3"
+	else
+		fail "$3"
+		diag "$difference"
+	fi
+}
+
+# skip N REASON: N tests that this machine cannot run. CI accepts no skip but those that tests/run lists.
+skip() {
+	local i
+
+	for ((i = 0; i < $1; i++)); do
+		tests=$((tests + 1))
+		echo "ok $tests # SKIP $2"
+	done
+}
+
+skip_all() {
+	echo "1..0 # SKIP $1"
+	exit 0
+}
+
+# plan N, at the start, where the number is known; done_testing, at the end, where not.
+plan() {
+	echo "1..$1"
+	planned=$1
+}
+
+# shellcheck disable=SC2120
+done_testing() {
+	[ -n "${planned:-}" ] || echo "1..$tests"
+	[ "$failures" = 0 ]
+	exit
+}
+
+# ---- commands
+
+# run COMMAND [ARG...]: sets $status, $out and $err. Through files, not pipes: a daemon that has kept its stdout must not keep the test waiting.
+# A program (not a function) is ended after RUN_TIMEOUT seconds, 60 by default; $status is then 124.
+run() {
+	local limit=(timeout --foreground -k 5 "${RUN_TIMEOUT:-60}")
+
+	[ "$(type -t "$1")" = file ] || limit=()
+	${limit[@]+"${limit[@]}"} "$@" >"$T/.out" 2>"$T/.err" </dev/null
+	status=$?
+	out=$(cat "$T/.out")
+	err=$(cat "$T/.err")
+	return 0
+}
+
+# wait_for SECONDS COMMAND [ARG...]: until it succeeds; fails after the time. For what sends no event that a shell could wait on.
+wait_for() {
+	local end=$((SECONDS + $1))
+
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.05
+	done
+}
+
+# wait_gone SECONDS PID: until the process has ended (woken by its end, for a child or not).
+wait_gone() {
+	timeout "$1" tail --pid="$2" -f /dev/null
+}
+
+# write_conf [NAME]: stdin becomes $conf, $T/conf/NAME.conf (default: test), which os() uses.
+write_conf() {
+	conf=$T/conf/${1:-test}.conf
+	mkdir -p "$T/conf"
+	cat >"$conf"
+	chmod 600 "$conf"
+}
+
+# os COMMAND [ARG...]: gcdboot with the configuration of the test.
+os() {
+	timeout --foreground -k 5 "${RUN_TIMEOUT:-60}" "$gcdboot" -c "$conf" "$@"
+}
+
+# boot [OPTION...], stop [OPTION...], enter COMMAND [ARG...]: as `run os ...`. Where `boot` fails, its log is shown.
+boot() {
+	run os boot --detach "$@"
+	[ "$status" = 0 ] || { diag "boot failed" && diag_run && cat /run/gcdboot/*/boot.log 2>/dev/null | sed 's/^/# boot.log: /'; }
+}
+
+stop() {
+	run os stop "$@"
+}
+
+enter() {
+	run os enter -- "$@"
+}
+
+# ---- roots and disks
+
+# make_root DIR: the tiny root (busybox, daemontools, the OS's boot scripts and services) as a directory, with chroot_escape in it.
+make_root() {
+	cp -a "$tiny_tree" "$1"
+	install -D -m 755 "$escape" "$1/usr/local/sbin/chroot_escape"
+}
+
+# make_debian_root DIR: the same OS in full, a Debian.
+make_debian_root() {
+	mkdir -p "$1"
+	tar -C "$1" --numeric-owner --xattrs -xf "$debian_tar"
+	install -D -m 755 "$escape" "$1/usr/local/sbin/chroot_escape"
+}
+
+# make_image FILE LABEL [MEGABYTES [TREE]]: an ext4 filesystem in a file; 16 MB with the tiny root in it by default, TREE - : empty.
+make_image() {
+	local file=$1 label=$2 size=${3:-16} tree=${4:-}
+
+	if [ -z "$tree" ]; then
+		tree=$T/.tree
+		[ -d "$tree" ] || make_root "$tree"
+	fi
+	truncate -s "${size}M" "$file"
+	if [ "$tree" = - ]; then
+		mke2fs -q -t ext4 -L "$label" -m 0 "$file"
+	else
+		mke2fs -q -t ext4 -L "$label" -m 0 -d "$tree" "$file"
+	fi
+}
+
+# attach IMAGE: as a block device, whose name it sets in $loop, with partitions where it has them. Detached when the test ends, however it ends.
+attach() {
+	loop=$(loop_attach "$1") || return
+	echo "$loop" >>"$BED_INSIDE/loops"
+}
+
+# detach DEVICE: now.
+detach() {
+	loop_detach "$1"
+}
+
+# ---- the host around the test
+
+# host_shape shared|private: every mount's propagation; shared as systemd makes it, private as on WSL without it.
+host_shape() {
+	mount --make-"r$1" /
+}
+
+# private_etc: a copy of /etc, so that the test can write /etc/gcdboot. It is one more mount of the host: `exclude = /etc` keeps it out of the OS.
+private_etc() {
+	mkdir "$T/.etc"
+	cp -a /etc/. "$T/.etc"
+	rm -rf "$T/.etc/gcdboot"
+	mkdir "$T/.etc/gcdboot"
+	mount --bind "$T/.etc" /etc
+}
+
+# host_tmpfs TARGET SOURCE OPTIONS: a tmpfs with a marker file that holds its own path.
+host_tmpfs() {
+	mkdir -p "$1"
+	mount -t tmpfs -o "size=64k,mode=755${3:+,$3}" "$2" "$1"
+	printf '%s\n' "$1" >"$1/marker"
+	host_dirs+=("$1")
+}
+
+# add_host_mounts: the mounts that hosts have and scripts trip over, all below a fresh /mnt. Sets host_dirs (each has a file `marker` with its
+# own path in it, but for those in host_bare) and host_files (file mounts, with their own path as their content, but for the fifo).
+add_host_mounts() {
+	host_dirs=() host_files=() host_bare=()
+
+	host_tmpfs /mnt none
+	host_tmpfs /mnt/c C:\\ nosuid,nodev,noatime
+	host_tmpfs '/mnt/with  two spaces' 'my server' noexec
+	host_tmpfs $'/mnt/tab\there' tab
+	host_tmpfs '/mnt/back\slash' 'a\040b'
+	host_tmpfs '/mnt/hash#' '#source'
+	host_tmpfs '/mnt/日本' utf8
+	host_tmpfs /mnt/deep/one/two deep nosuid
+	host_tmpfs /mnt/deep/one/two/three/four deeper
+	host_tmpfs /mnt/ro_mount ro
+	mount -o remount,bind,ro /mnt/ro_mount
+	host_tmpfs /mnt/ro_filesystem ro
+	mount -o remount,ro /mnt/ro_filesystem
+	host_tmpfs /mnt/strict strict nosuid,nodev,noexec
+
+	# A bind of a directory that is not its filesystem's root.
+	mkdir /mnt/c/Users /mnt/users
+	printf '/mnt/users\n' >/mnt/c/Users/marker
+	mount --bind /mnt/c/Users /mnt/users
+	host_dirs+=(/mnt/users)
+
+	host_file /mnt/file
+	host_file '/mnt/read only file'
+	mount -o remount,bind,ro '/mnt/read only file'
+	host_file /mnt/strict/file_in_mount
+
+	# No marker can be written into these.
+	mkdir /mnt/cgroup2
+	if mount -t cgroup2 cgroup2 /mnt/cgroup2 2>/dev/null; then
+		host_dirs+=(/mnt/cgroup2)
+		host_bare+=(/mnt/cgroup2)
+	fi
+}
+
+# host_file TARGET: a bind of a file that holds the path of its mount point.
+host_file() {
+	local source
+
+	source=$(mktemp "$T/file.XXXXXX")
+	printf '%s\n' "$1" >"$source"
+	: >"$1"
+	mount --bind "$source" "$1"
+	host_files+=("$1")
+}
+
+# host_table FILE: the mount table of the test's host, to be compared with same().
+host_table() {
+	cat /proc/self/mountinfo >"$1"
+}
