@@ -26,7 +26,7 @@ struct scan {
 	size_t disk_count;
 };
 
-static void device_clear(struct device *device)
+void device_clear(struct device *device)
 {
 	free(device->node);
 	free(device->type);

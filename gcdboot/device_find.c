@@ -111,6 +111,7 @@ static bool is_held_by(const struct device *device, const struct device *holder)
 /* Drops the matches that another match stands on. */
 static int drop_held(struct device_matches *matches)
 {
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers it is */
 	const struct device **kept = calloc(matches->count + 1, sizeof *kept);
 	size_t count = 0;
 

@@ -18,15 +18,9 @@ static const char *const folders[] = { "/usr/sbin", "/sbin", "/usr/bin", "/bin" 
 static const struct {
 	const char *type, *package;
 } packages[] = {
-	{ "ext2", "e2fsprogs" },
-	{ "ext3", "e2fsprogs" },
-	{ "ext4", "e2fsprogs" },
-	{ "xfs", "xfsprogs" },
-	{ "btrfs", "btrfs-progs" },
-	{ "f2fs", "f2fs-tools" },
-	{ "jfs", "jfsutils" },
-	{ "reiserfs", "reiserfsprogs" },
-	{ "bcachefs", "bcachefs-tools" },
+	{ "ext2", "e2fsprogs" }, { "ext3", "e2fsprogs" },         { "ext4", "e2fsprogs" },
+	{ "xfs", "xfsprogs" },   { "btrfs", "btrfs-progs" },      { "f2fs", "f2fs-tools" },
+	{ "jfs", "jfsutils" },   { "reiserfs", "reiserfsprogs" }, { "bcachefs", "bcachefs-tools" },
 };
 
 static bool find_program(char *path, size_t size, const char *name)
@@ -116,8 +110,8 @@ int device_fsck(const char *node, const char *type, int log_fd, struct err *err)
 	const char *name = safe ? safe : "the device";
 	char *argv[] = { (char *)"fsck", (char *)"-a", (char *)"-T", (char *)"-t", (char *)type, (char *)node, NULL };
 	char program[PATH_MAX];
-	pid_t pid, waited;
-	int status, ret;
+	pid_t pid = 0, waited;
+	int status = 0, ret;
 
 	ret = refuse_without_checker(name, type, err);
 	if (ret < 0)

@@ -65,6 +65,7 @@ int device_match(struct device_matches *matches, const struct device_list *list,
 {
 	bool filesystems_only = false;
 
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers it is */
 	*matches = (struct device_matches){ .device = calloc(list->count + 1, sizeof *matches->device) };
 	if (!matches->device)
 		return -ENOMEM;

@@ -15,4 +15,7 @@ int device_probe(struct device_list *list, const char *node, struct err *err);
  */
 int device_probe_content(struct device *device, blkid_probe probe);
 
+/* Frees the device's strings. */
+void device_clear(struct device *device);
+
 #endif

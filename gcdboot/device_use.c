@@ -237,8 +237,8 @@ static bool is_backed_by(const char *dir, const char *path, const struct stat *f
 }
 
 /* Refuses where the device of this directory of /sys shows a part of `wanted`, and is used. */
-static int refuse_used_part(const char *path, const char *dir, const char *name, bool ask, struct range shown, struct range wanted,
-			    const struct table *table, struct err *err)
+static int refuse_used_part(const char *path, const char *dir, const char *name, bool ask, struct range shown, struct range wanted, const struct table *table,
+			    struct err *err)
 {
 	auto_free char *safe = NULL;
 	char line[32], node[64], words[1024];
@@ -271,8 +271,8 @@ static int refuse_used_partitions(const char *path, const char *loop, uint64_t o
 		if (strncmp(entry->d_name, loop, strlen(loop)) != 0)
 			continue;
 		snprintf(part, sizeof part, "%s/%.20s", dir, entry->d_name);
-		ret = refuse_used_part(path, part, entry->d_name, true,
-				       range_make(offset + read_number(part, "start") * 512, read_number(part, "size") * 512), wanted, table, err);
+		ret = refuse_used_part(path, part, entry->d_name, true, range_make(offset + read_number(part, "start") * 512, read_number(part, "size") * 512),
+				       wanted, table, err);
 		if (ret < 0)
 			return ret;
 		count++;

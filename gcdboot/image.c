@@ -4,6 +4,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -31,12 +32,7 @@ static void cleanup_probe(blkid_probe *probe)
 
 #define auto_probe __attribute__((cleanup(cleanup_probe)))
 
-static void cleanup_list(struct device_list *list)
-{
-	device_list_clear(list);
-}
-
-#define auto_list __attribute__((cleanup(cleanup_list)))
+#define auto_device __attribute__((cleanup(device_clear)))
 
 /*
  * Looks for a GPT's header in the second sector, of 512 or of 4096 bytes: the table of a disk with 4096 is told in those, and a file does not say which.
@@ -80,19 +76,15 @@ static blkid_probe probe_table(const struct image *image)
 	return probe;
 }
 
-/* Reads what lies in a range of the file into a list of one device. */
-static int read_content(struct device_list *list, const struct image *image, uint64_t offset, uint64_t size, struct err *err)
+/* Reads what lies in a range of the file: the device's type, usage, label and uuid. */
+static int read_content(struct device *device, const struct image *image, uint64_t offset, uint64_t size, struct err *err)
 {
 	auto_probe blkid_probe probe = probe_range(image, offset, size);
 	int ret;
 
-	*list = (struct device_list){ .device = calloc(1, sizeof *list->device) };
-	if (!list->device)
-		return err_set(err, ENOMEM, "cannot look into %s", image->name);
-	list->count = 1;
 	if (!probe)
 		return err_set(err, errno, "cannot look into %s", image->name);
-	ret = device_probe_content(list->device, probe);
+	ret = device_probe_content(device, probe);
 	return ret < 0 ? err_set(err, -ret, "cannot read %s", image->name) : 0;
 }
 
@@ -111,16 +103,16 @@ static int take_content(struct device_found *found, struct device *device, const
 /* "1 ext4 'boot'": the number, and what is there, as far as it can be read. */
 static void put_partition(FILE *out, const struct image *image, blkid_partition partition)
 {
-	auto_list struct device_list list = { 0 };
+	auto_device struct device device = { 0 };
 	auto_free char *label = NULL;
 	uint64_t start = (uint64_t)blkid_partition_get_start(partition) * SECTOR, size = (uint64_t)blkid_partition_get_size(partition) * SECTOR;
 
 	fprintf(out, "%d", blkid_partition_get_partno(partition));
-	if (size == 0 || start >= image->size || size > image->size - start || read_content(&list, image, start, size, NULL) < 0)
+	if (size == 0 || start >= image->size || size > image->size - start || read_content(&device, image, start, size, NULL) < 0)
 		return;
-	if (list.device->type)
-		fprintf(out, " %s", list.device->type);
-	label = list.device->label ? text_safe(list.device->label) : NULL;
+	if (device.type)
+		fprintf(out, " %s", device.type);
+	label = device.label ? text_safe(device.label) : NULL;
 	if (label)
 		fprintf(out, " '%s'", label);
 }
@@ -161,8 +153,8 @@ static int refuse_cut(const struct image *image, struct err *err)
 {
 	if (image->gpt_size <= image->size)
 		return 0;
-	return err_set(err, -EINVAL, "%s is truncated: it is %llu bytes long, the disk that its partition table describes has %llu", image->name,
-		       (unsigned long long)image->size, (unsigned long long)image->gpt_size);
+	return err_set(err, -EINVAL, "%s is truncated: it is %" PRIu64 " bytes long, the disk that its partition table describes has %" PRIu64, image->name,
+		       image->size, image->gpt_size);
 }
 
 static int refuse_partition(const struct image *image, blkid_partlist partitions, int number, struct err *err)
@@ -194,8 +186,8 @@ static int locate_partition(struct device_found *found, const struct image *imag
 	if (size == 0)
 		return err_set(err, -EINVAL, "partition %d of %s is empty", number, image->name);
 	if (start > image->size / SECTOR || size > image->size / SECTOR - start)
-		return err_set(err, -EINVAL, "%s is truncated: it is %llu bytes long, its partition %d ends at sector %llu of %u bytes", image->name,
-			       (unsigned long long)image->size, number, (unsigned long long)(start + size), SECTOR);
+		return err_set(err, -EINVAL, "%s is truncated: it is %" PRIu64 " bytes long, its partition %d ends at sector %" PRIu64 " of %u bytes",
+			       image->name, image->size, number, (start + size), SECTOR);
 	found->offset = start * SECTOR;
 	found->size = size * SECTOR;
 	return 0;
@@ -203,16 +195,16 @@ static int locate_partition(struct device_found *found, const struct image *imag
 
 static int find_partition(struct device_found *found, const struct image *image, int number, struct err *err)
 {
-	auto_list struct device_list list = { 0 };
+	auto_device struct device device = { 0 };
 	char words[PATH_MAX + 64];
 	int ret = locate_partition(found, image, number, err);
 
 	if (ret == 0)
-		ret = read_content(&list, image, found->offset, found->size, err);
+		ret = read_content(&device, image, found->offset, found->size, err);
 	if (ret < 0)
 		return ret;
 	snprintf(words, sizeof words, "partition %d of %s", number, image->name);
-	return take_content(found, list.device, image, words, err);
+	return take_content(found, &device, image, words, err);
 }
 
 /* Refuses a partitioned file, and tells what there is to choose from. Returns 0 where it is none. */
@@ -230,17 +222,17 @@ static int refuse_partitioned(const struct image *image, struct err *err)
 
 static int find_whole(struct device_found *found, const struct image *image, struct err *err)
 {
-	auto_list struct device_list list = { 0 };
-	int ret = read_content(&list, image, 0, 0, err);
+	auto_device struct device device = { 0 };
+	int ret = read_content(&device, image, 0, 0, err);
 
 	if (ret < 0)
 		return ret;
-	if (!device_is_filesystem(list.device)) {
+	if (!device_is_filesystem(&device)) {
 		ret = refuse_partitioned(image, err);
 		if (ret < 0)
 			return ret;
 	}
-	return take_content(found, list.device, image, image->name, err);
+	return take_content(found, &device, image, image->name, err);
 }
 
 int image_find(struct device_found *found, const char *path, int partition, bool type_given, struct err *err)

@@ -69,8 +69,11 @@ bool path_matches(const char *path, const char *pattern)
 	size_t len = strlen(pattern);
 	auto_free char *trimmed = NULL;
 
+	/* "/" names the directory above all, and "" none, though it is what stands before the first '/'. */
 	if (strcmp(pattern, "/") == 0)
 		return true;
+	if (len == 0)
+		return false;
 	/* "/snap/" is how many write a directory's name; a clean path never ends in '/'. */
 	if (len > 1 && pattern[len - 1] == '/') {
 		trimmed = strndup(pattern, len - 1);

@@ -52,11 +52,11 @@ static bool uevent_drain(int fd)
 			continue;
 		if (n < 0 && errno != ENOBUFS)
 			return block;
-		/* ENOBUFS: the queue overflowed, and what was lost may have been the event that we wait for. */
-		if (n < 0)
-			block = true;
-		/* A process may send to the group too (nl_pid is then its own): no harm, but no event either. */
-		else if (from.nl_pid == 0 && uevent_is_block(message, (size_t)n))
+		/*
+		 * ENOBUFS: the queue overflowed, and what was lost may have been the event that we wait for. A process may send to the group too (nl_pid
+		 * is then its own): no harm, but no event either.
+		 */
+		if (n < 0 || (from.nl_pid == 0 && uevent_is_block(message, (size_t)n)))
 			block = true;
 	}
 }

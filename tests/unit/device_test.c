@@ -29,13 +29,12 @@ static const char *match(struct device *device, size_t count, enum conf_source k
 	static char nodes[256];
 	struct device_list list = { .device = device, .count = count };
 	struct device_matches matches;
+	size_t len = 0;
 
 	nodes[0] = '\0';
 	assert_int_equal(device_match(&matches, &list, kind, value), 0);
-	for (size_t i = 0; i < matches.count; i++) {
-		strcat(nodes, matches.device[i]->node);
-		strcat(nodes, " ");
-	}
+	for (size_t i = 0; i < matches.count; i++)
+		len += (size_t)snprintf(nodes + len, sizeof nodes - len, "%s ", matches.device[i]->node);
 	free(matches.device);
 	return nodes;
 }
@@ -103,10 +102,8 @@ static void test_refuse_content(void **state)
 	refused("ext4", "filesystem", false, NULL);
 	refused("crypto_LUKS", "crypto", false, "/dev/sdb1 holds an encrypted volume (crypto_LUKS): open it first with cryptsetup");
 	refused("crypto_LUKS", "crypto", true, "/dev/sdb1 holds an encrypted volume (crypto_LUKS): open it first with cryptsetup");
-	refused("LVM2_member", "raid", false,
-		"/dev/sdb1 is an LVM physical volume (LVM2_member): activate it with vgchange -ay, and name the logical volume");
-	refused("linux_raid_member", "raid", false,
-		"/dev/sdb1 is a member of a RAID (linux_raid_member): assemble it first, with mdadm --assemble --scan");
+	refused("LVM2_member", "raid", false, "/dev/sdb1 is an LVM physical volume (LVM2_member): activate it with vgchange -ay, and name the logical volume");
+	refused("linux_raid_member", "raid", false, "/dev/sdb1 is a member of a RAID (linux_raid_member): assemble it first, with mdadm --assemble --scan");
 	refused("swap", "other", true, "/dev/sdb1 is swap space (swap), not a filesystem");
 	refused("zfs_member", "filesystem", true,
 		"/dev/sdb1 is part of a ZFS pool (zfs_member): import the pool with zpool import, and name the directory as source");
@@ -140,8 +137,7 @@ static void test_refuse_many(void **state)
 	(void)state;
 	many(two, 2, -ENOTUNIQ, "LABEL=/ matches /dev/sda1 and /dev/sdb1: use UUID=aa for /dev/sda1 or UUID=bb for /dev/sdb1");
 	copies[0].partuuid = S("p1");
-	many(copies, 3, -ENOTUNIQ,
-	     "LABEL=/ matches /dev/sda1, /dev/sdb1 and /dev/sdc1: use PARTUUID=p1 for /dev/sda1, /dev/sdb1 or UUID=cc for /dev/sdc1");
+	many(copies, 3, -ENOTUNIQ, "LABEL=/ matches /dev/sda1, /dev/sdb1 and /dev/sdc1: use PARTUUID=p1 for /dev/sda1, /dev/sdb1 or UUID=cc for /dev/sdc1");
 	many(taken, 2, -EINVAL,
 	     "LABEL=/ matches no filesystem: /dev/sda1 holds an encrypted volume (crypto_LUKS): open it first with cryptsetup; "
 	     "/dev/sdb1 is swap space (swap), not a filesystem");
@@ -215,11 +211,8 @@ static void test_hostile_labels(void **state)
 {
 	char longest[256];
 	struct device device[] = {
-		make_ext4("/dev/a", 1, "$(id)", "1"),
-		make_ext4("/dev/b", 2, "two\nlines", "2"),
-		make_ext4("/dev/c", 3, "\033[2J%s%n", "3"),
-		make_ext4("/dev/d", 4, "\xff\xfe", "4"),
-		make_ext4("/dev/e", 5, longest, "5"),
+		make_ext4("/dev/a", 1, "$(id)", "1"),    make_ext4("/dev/b", 2, "two\nlines", "2"), make_ext4("/dev/c", 3, "\033[2J%s%n", "3"),
+		make_ext4("/dev/d", 4, "\xff\xfe", "4"), make_ext4("/dev/e", 5, longest, "5"),
 	};
 	struct device_list list = { .device = device, .count = 5 };
 	struct err err = { 0 };
@@ -230,9 +223,9 @@ static void test_hostile_labels(void **state)
 	memcpy(longest + 46, "\xe6\x97\xa5", 3); /* lies across the cut */
 	assert_string_equal(match(device, 5, SOURCE_LABEL, "two\nlines"), "/dev/b ");
 	assert_int_equal(device_refuse_none(&list, "filesystem with LABEL=\033[H", 0, &err), -ENODEV);
-	assert_string_equal(err.msg,
-			    "no filesystem with LABEL=\\033[H (waited 0 s); what there is: /dev/a ext4 LABEL=$(id), /dev/b ext4 LABEL=two\\012lines, "
-			    "/dev/c ext4 LABEL=\\033[2J%s%n, /dev/d ext4 LABEL=\\377\\376, /dev/e ext4 LABEL=xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...");
+	assert_string_equal(
+	    err.msg, "no filesystem with LABEL=\\033[H (waited 0 s); what there is: /dev/a ext4 LABEL=$(id), /dev/b ext4 LABEL=two\\012lines, "
+		     "/dev/c ext4 LABEL=\\033[2J%s%n, /dev/d ext4 LABEL=\\377\\376, /dev/e ext4 LABEL=xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...");
 }
 
 #define IS_BLOCK(literal) uevent_is_block(literal, sizeof(literal) - 1)

@@ -30,8 +30,8 @@ static int scan(struct err *err)
 	for (size_t i = 0; ret == 0 && i < list.count; i++) {
 		struct device *d = &list.device[i];
 
-		printf("%s|%llu|%s|%s|%s|%s|%s|%s\n", d->node, (unsigned long long)d->size, or_dash(d->type), or_dash(d->usage), or_dash(d->label), or_dash(d->uuid),
-		       or_dash(d->partlabel), or_dash(d->partuuid));
+		printf("%s|%llu|%s|%s|%s|%s|%s|%s\n", d->node, (unsigned long long)d->size, or_dash(d->type), or_dash(d->usage), or_dash(d->label),
+		       or_dash(d->uuid), or_dash(d->partlabel), or_dash(d->partuuid));
 	}
 	device_list_clear(&list);
 	return ret;

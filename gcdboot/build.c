@@ -1,0 +1,194 @@
+/* build: from the configuration to a root with the host in it. Runs in the builder's process. */
+#include "build.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+
+#include "apply.h"
+#include "boot_commands.h"
+#include "device.h"
+#include "log.h"
+#include "mnt.h"
+#include "plan.h"
+#include "rundir.h"
+#include "teardown.h"
+
+#define UNMOUNT_MS 2000
+
+static void tick(void *arg, int waited_ms)
+{
+	(void)arg;
+	(void)waited_ms;
+	log_step_tick();
+}
+
+static int find_root(const struct conf *conf, struct device_found *found, struct err *err)
+{
+	int r;
+
+	log_step("finding %s", conf->root.source);
+	r = device_find(found, conf, tick, NULL, err);
+	if (r < 0)
+		log_step_failed("%s", "");
+	else
+		log_step_done("%s%s%s", found->path, found->type ? ", " : "", found->type ? found->type : "");
+	return r;
+}
+
+static int check_filesystem(const struct conf *conf, const struct device_found *found, int log_fd, struct err *err)
+{
+	int r;
+
+	if (!conf->root.fsck || found->kind != DEVICE_BLOCK)
+		return 0;
+	log_step("checking the filesystem on %s", found->path);
+	r = device_fsck(found->path, found->type, log_fd, err);
+	if (r < 0)
+		log_step_failed("%s", "");
+	else
+		log_step_done("%s", "");
+	return r;
+}
+
+/* The kernel's id of the mount behind fd: statx(2) since 5.8, /proc/self/fdinfo since 3.15. 0 where neither tells. */
+static int mount_id(int fd)
+{
+	struct statx st;
+	char path[64], line[256];
+	auto_fclose FILE *in = NULL;
+	int id = 0;
+
+	if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &st) == 0 && (st.stx_mask & STATX_MNT_ID))
+		return (int)st.stx_mnt_id;
+	snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+	in = fopen(path, "re");
+	while (in && id == 0 && fgets(line, sizeof line, in))
+		if (sscanf(line, "mnt_id: %d", &id) != 1)
+			id = 0;
+	return id;
+}
+
+static int mount_root(const struct conf *conf, const struct device_found *found, const char *path, struct state *state, struct err *err)
+{
+	struct mnt_root root = {
+		.source = found->path,
+		.target = path,
+		.type = strcmp(conf->root.type, "auto") != 0 ? conf->root.type : found->type,
+		.options = conf->root.options,
+		.directory = found->kind == DEVICE_DIRECTORY,
+		.image = found->kind == DEVICE_IMAGE,
+		.offset = found->offset,
+		.size = found->size,
+	};
+	struct stat st;
+	int fd, r;
+
+	log_step("mounting %s on %s", found->path, path);
+	r = mnt_root(&root, err);
+	if (r < 0) {
+		log_step_failed("%s", "");
+		return r;
+	}
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		r = err_set(err, errno, "cannot open the root on %s", path);
+		log_step_failed("%s", "");
+		return r;
+	}
+	state->root_mount = mount_id(fd);
+	state->dev_major = major(st.st_dev);
+	state->dev_minor = minor(st.st_dev);
+	log_step_done("%s", "");
+	return fd;
+}
+
+static int bind_mounts(const struct conf *conf, const struct plan *plan, int root, struct state *state, struct err *err)
+{
+	struct apply_result result = { 0 };
+	int r;
+
+	log_step("binding the mounts of the host");
+	r = apply_binds(plan, root, conf->bind.timeout_ms, &result, err);
+	if (r < 0)
+		log_step_failed("%s", "");
+	else if (result.skipped.count)
+		log_step_done("%u, %zu skipped", result.bound, result.skipped.count);
+	else
+		log_step_done("%u", result.bound);
+	for (size_t i = 0; r == 0 && i < result.skipped.count; i++)
+		log_warn("not bound: %s", result.skipped.str[i]);
+	state->bound = result.bound;
+	state->skipped = result.skipped;
+	return r;
+}
+
+/* Everything that touches the machine, in order. Returns the root's descriptor or -errno. */
+static int carry_out(const struct conf *conf, const struct plan *plan, const struct device_found *found, struct state *state, struct err *err)
+{
+	int root, r;
+
+	if (!conf->namespace_host) {
+		r = mnt_unshare(err);
+		if (r < 0)
+			return r;
+	}
+	root = mount_root(conf, found, plan->root_path, state, err);
+	if (root < 0)
+		return root;
+	r = boot_commands_list(conf, root, state, err);
+	if (r == 0)
+		r = bind_mounts(conf, plan, root, state, err);
+	if (r == 0)
+		r = host_own_ns(&state->ns) < 0 ? err_set(err, errno, "cannot look at /proc/self/ns/mnt") : 0;
+	if (r == 0)
+		return root;
+	close(root);
+	return r;
+}
+
+/* With mount = host no namespace goes away with us. */
+static void undo(const struct conf *conf, const struct state *state)
+{
+	struct strlist left = { 0 };
+	struct err err;
+
+	if (!conf->namespace_host || state->root_mount == 0)
+		return;
+	if (teardown_mounts(state, -1, UNMOUNT_MS, &left, &err) < 0)
+		log_warn("%s", err.msg);
+	for (size_t i = 0; i < left.count; i++)
+		log_warn("still mounted: %s", left.str[i]);
+	strlist_clear(&left);
+}
+
+int build(const struct conf *conf, const char *root_path, int log_fd, struct state *state, struct err *err)
+{
+	struct device_found found = { 0 };
+	struct table table = { 0 };
+	struct plan plan = { 0 };
+	int r = find_root(conf, &found, err);
+
+	if (r == 0)
+		r = check_filesystem(conf, &found, log_fd, err);
+	if (r < 0)
+		return r;
+	state->device = strdup(found.path);
+	state->type = found.type ? strdup(found.type) : NULL;
+	state->block = found.kind == DEVICE_BLOCK;
+	state->root = strdup(root_path);
+	state->namespace_host = conf->namespace_host;
+	if (conf->bind.all)
+		r = table_read(&table, NULL, err);
+	if (r == 0)
+		r = plan_make(&plan, conf, &table, root_path, RUNDIR_BASE, err);
+	if (r < 0)
+		return r;
+	r = carry_out(conf, &plan, &found, state, err);
+	if (r < 0)
+		undo(conf, state);
+	return r;
+}
