@@ -1,3 +1,161 @@
-/* cmd_check */
+/* cmd_check: everything that would stop or spoil a boot, each with its mend. Touches nothing. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+
 #include "cmd.h"
-int cmd_check(const struct cmd_options *options, struct err *err){(void)options;(void)err;return 0;}
+#include "device.h"
+#include "findings.h"
+#include "host.h"
+#include "inspect.h"
+#include "mountpoint.h"
+
+static void check_host(struct findings *findings)
+{
+	static const char *const names[] = { [HOST_PLAIN] = "a plain Linux", [HOST_WSL] = "WSL2", [HOST_OPENVZ] = "an OpenVZ container" };
+	struct utsname uts = { 0 };
+
+	uname(&uts);
+	findings_add(findings, FINDING_OK, NULL, "the host is %s, kernel %s", names[host_kind()], uts.release);
+	if (syscall(SYS_openat2, -1, "", NULL, 0) < 0 && errno == ENOSYS)
+		findings_add(findings, FINDING_OK, NULL, "the kernel has no openat2: targets are walked by hand, as safely, more slowly");
+}
+
+static void check_privilege(struct findings *findings)
+{
+	struct err err;
+
+	if (host_check_privilege(&err) < 0)
+		findings_add(findings, FINDING_STOPS, "run gcdboot as root of the host itself", "%s", err.msg);
+	else
+		findings_add(findings, FINDING_OK, NULL, "root, with the capabilities that are needed");
+}
+
+static void check_run(struct findings *findings, const struct rundir *rundir)
+{
+	struct stat st;
+
+	if (rundir_is_locked(rundir))
+		findings_add(findings, FINDING_OK, NULL, "an OS is running from this configuration already: see `gcdboot status`");
+	if (stat("/run", &st) == 0 && access("/run", W_OK) < 0)
+		findings_add(findings, FINDING_STOPS, "make /run writable (a tmpfs, as other hosts have it)", "cannot write to /run: %s", strerror(errno));
+}
+
+/* Something else that is mounted there would be covered; what lies in it would be hidden. */
+static void check_mount_point(struct findings *findings, const char *path, const struct table *table, bool directory)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0 && errno == ENOENT)
+		findings_add(findings, FINDING_OK, NULL, "the mount point %s is not there: it is made at boot, and removed at stop", path);
+	else if (stat(path, &st) < 0)
+		findings_add(findings, FINDING_STOPS, "choose another [root] path", "the mount point %s: %s", path, strerror(errno));
+	else if (!S_ISDIR(st.st_mode))
+		findings_add(findings, FINDING_STOPS, "choose another [root] path", "the mount point %s is not a directory", path);
+	else if (!directory && table_find_target(table, path))
+		findings_add(findings, FINDING_SPOILS, "unmount it, or choose another [root] path", "on the mount point %s %s is mounted already: it would be covered", path,
+			     table_find_target(table, path)->source);
+	else
+		findings_add(findings, FINDING_OK, NULL, "the mount point is %s", path);
+}
+
+/* The device as it is now: nobody wants to wait half a minute for a check. */
+static int check_device(struct findings *findings, const struct conf *conf, struct device_found *found)
+{
+	struct conf now = *conf;
+	struct err err;
+
+	now.root.wait_ms = 0;
+	if (device_find(found, &now, NULL, NULL, &err) < 0) {
+		findings_add(findings, FINDING_STOPS, "`gcdboot list` shows what there is; [root] source names one", "%s", err.msg);
+		return -1;
+	}
+	findings_add(findings, FINDING_OK, NULL, "%s is %s%s%s", conf->root.source, found->path, found->type ? ", " : "", found->type ? found->type : "");
+	return 0;
+}
+
+static size_t count_binds(const struct plan *plan)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < plan->count; i++)
+		count += plan->step[i].kind == STEP_BIND;
+	return count;
+}
+
+static int check_plan(struct findings *findings, const struct conf *conf, const char *path, const struct table *table, struct plan *plan)
+{
+	struct err err;
+
+	if (plan_make(plan, conf, table, path, RUNDIR_BASE, &err) < 0) {
+		findings_add(findings, FINDING_STOPS, NULL, "%s", err.msg);
+		return -1;
+	}
+	findings_add(findings, FINDING_OK, NULL, "%zu mounts to bind, %zu left out (`gcdboot plan` names them)", count_binds(plan), plan->left_out_count);
+	return 0;
+}
+
+static void check_all(struct findings *findings, const struct conf *conf, const struct rundir *rundir, const char *path)
+{
+	struct device_found found = { 0 };
+	struct table table = { 0 };
+	struct plan plan = { 0 };
+	struct err err;
+	bool have_device, have_plan = false;
+
+	check_host(findings);
+	check_privilege(findings);
+	check_run(findings, rundir);
+	have_device = check_device(findings, conf, &found) == 0;
+	if (table_read(&table, NULL, &err) < 0)
+		findings_add(findings, FINDING_STOPS, NULL, "%s", err.msg);
+	else
+		have_plan = check_plan(findings, conf, path, &table, &plan) == 0;
+	check_mount_point(findings, path, &table, have_device && found.kind == DEVICE_DIRECTORY);
+	if (have_device)
+		inspect_root(findings, conf, &found, have_plan ? &plan : NULL);
+	plan_clear(&plan);
+	table_clear(&table);
+	device_found_clear(&found);
+}
+
+static int verdict(const struct cmd_options *options, const struct findings *findings)
+{
+	size_t stops = findings_stops(findings);
+
+	if (options->level > LOG_QUIET) {
+		findings_print(findings, stdout);
+		if (stops)
+			printf("\n%zu of these would stop a boot\n", stops);
+		else
+			printf("\nnothing would stop a boot\n");
+	}
+	return stops ? EXIT_FAILED : EXIT_DONE;
+}
+
+int cmd_check(const struct cmd_options *options, struct err *err)
+{
+	struct findings findings = { 0 };
+	struct conf conf = { 0 };
+	auto_free char *path = NULL;
+	struct rundir rundir;
+	int r = rundir_name(&rundir, options->name, err);
+
+	if (r == 0)
+		r = cmd_read_conf(options, &conf, err);
+	if (r == 0) {
+		path = mountpoint_path(&conf, err);
+		r = path ? 0 : -EINVAL;
+	}
+	if (r == 0) {
+		findings_add(&findings, FINDING_OK, NULL, "the configuration %s can be read", conf.file);
+		check_all(&findings, &conf, &rundir, path);
+		r = verdict(options, &findings);
+	}
+	findings_clear(&findings);
+	conf_clear(&conf);
+	return r;
+}

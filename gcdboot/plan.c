@@ -219,7 +219,7 @@ static const char *reason_against(const struct builder *b, const struct table_mo
 	if (m->deleted)
 		return "its mount point was deleted";
 	if (!visible)
-		return "covered by another mount";
+		return "covered by a later mount";
 	if (is_extra(b, m->target))
 		return "replaced by an 'extra' in [bind]";
 	return is_clean(m->target) ? NULL : "its mount point is not a clean absolute path";

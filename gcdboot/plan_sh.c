@@ -349,7 +349,7 @@ int plan_print_sh(const struct plan *plan, FILE *out)
 	fputs("#!/bin/sh\n"
 	      "# Does by hand what gcdboot does. To be run as root; arguments are a command to be run in the root at the end.\n"
 	      "# Unlike gcdboot it looks at what it binds, so a host mount that does not answer can hold it up.\n"
-	      "# shellcheck disable=SC2016,SC1003\n"
+	      "# shellcheck disable=SC2016,SC2034\n"
 	      "set -eu\n"
 	      "umask 022\n"
 	      "\n"
