@@ -39,13 +39,11 @@ DEPS_check = $(DEPS_demo) libcmocka-dev perl strace procps psmisc libcap2-bin
 DEPS_lint  = $(DEPS_build) clang clang-format clang-tidy cppcheck shellcheck mandoc libcmocka-dev
 DEPS_bench = $(DEPS_build) bubblewrap busybox-static
 
-# $(call need,purpose) is a recipe that installs what is missing, or says what to type. Not on a Debian: the compiler tells what is missing.
-need = @tests/deps "$(1)" $(sort $(DEPS_$(1)))
-
+# Installs what is missing, or says what to type. Not on a Debian: the compiler tells what is missing.
 .PHONY: deps deps-build deps-demo deps-check deps-lint deps-bench
 deps: deps-check
 deps-build deps-demo deps-check deps-lint deps-bench: deps-%:
-	$(call need,$*)
+	@tests/deps $* $(sort $(DEPS_$*))
 
 # ---- flags
 # $(call cc_takes,FLAG) is FLAG where the compiler takes it without a warning, for this architecture.
@@ -168,8 +166,7 @@ check-sanitize:
 	ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
 		$(MAKE) check SANITIZE=1 BUILD=build/sanitize
 
-bench: all
-	$(call need,bench)
+bench: all deps-bench
 	@BUILD=$(BUILD) tests/bench/run
 
 SHELL_FILES = $(sort tests/run tests/run_one tests/deps .ci/run $(wildcard tests/*.sh tests/bed/*.sh tests/system/*.sh tests/bench/run tests/bench/*.sh) \
@@ -182,8 +179,7 @@ MAN = $(wildcard gcdboot/gcdboot.8 escape/chroot_escape.8 conf/gcdboot.conf.5)
 format:
 	clang-format -i $(LINT_C) $(LINT_H)
 
-lint:
-	$(call need,lint)
+lint: deps-lint
 	clang-format --dry-run -Werror $(LINT_C) $(LINT_H)
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 -D_GNU_SOURCE \
 		-DGCDBOOT_VERSION='"$(VERSION)"' --suppress=missingIncludeSystem $(LINT_C)
@@ -194,8 +190,7 @@ lint:
 install: all
 	install -d $(DESTDIR)$(sbindir) $(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8 $(DESTDIR)$(docdir) $(DESTDIR)$(unitdir) $(DESTDIR)$(confdir)
 	install -m 755 $(BUILD)/gcdboot $(BUILD)/chroot_escape $(DESTDIR)$(sbindir)
-	install -m 644 gcdboot/gcdboot.8 escape/chroot_escape.8 $(DESTDIR)$(mandir)/man8
-	install -m 644 conf/gcdboot.conf.5 $(DESTDIR)$(mandir)/man5
+	$(foreach page,$(MAN),install -m 644 $(page) $(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(page))) &&) true
 	$(foreach unit,$(wildcard systemd/*.service),sed 's|/usr/local/sbin/|$(sbindir)/|g' $(unit) >$(DESTDIR)$(unitdir)/$(notdir $(unit)) && \
 		chmod 644 $(DESTDIR)$(unitdir)/$(notdir $(unit)) &&) true
 	install -m 644 $(SAMPLES) $(DESTDIR)$(docdir)
@@ -210,7 +205,7 @@ SAMPLES = $(wildcard README.md CHANGELOG.md LICENSE) $(filter-out conf/gcdboot.c
 # The configuration is the person's: it stays.
 uninstall:
 	rm -f $(DESTDIR)$(sbindir)/gcdboot $(DESTDIR)$(sbindir)/chroot_escape
-	rm -f $(DESTDIR)$(mandir)/man8/gcdboot.8 $(DESTDIR)$(mandir)/man8/chroot_escape.8 $(DESTDIR)$(mandir)/man5/gcdboot.conf.5
+	rm -f $(foreach page,$(MAN),$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 	rm -f $(addprefix $(DESTDIR)$(unitdir)/,$(notdir $(wildcard systemd/*.service)))
 	rm -f $(addprefix $(DESTDIR)$(docdir)/,$(notdir $(SAMPLES)))
 	-rmdir $(DESTDIR)$(docdir)

@@ -270,8 +270,10 @@ static int print_and_exit_status(const char *text)
 static int parse_options(struct options *options, int argc, char **argv)
 {
 	static const struct option long_options[] = {
-		{ "method", required_argument, NULL, 'm' }, { "verbose", no_argument, NULL, 'v' },
-		{ "help", no_argument, NULL, 'h' },         { "version", no_argument, NULL, 'V' },
+		{ "method", required_argument, NULL, 'm' },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
 	};
 	int option;

@@ -7,8 +7,8 @@
 
 /* Where a way leads. The caller owns the descriptors. */
 struct way {
-	int ns_fd;   /* the mount namespace; -1: stay in this one */
-	int root_fd; /* the root directory, O_PATH; -1: the namespace's own */
+	int ns_fd;      /* the mount namespace; -1: stay in this one */
+	int root_fd;    /* the root directory, O_PATH; -1: the namespace's own */
 	bool ns_needed; /* the root directory alone will not do */
 };
 

@@ -48,7 +48,7 @@ static int connect_within(const char *socket_path, int wait_ms, struct err *err)
 
 	if (strlen(socket_path) >= sizeof address.sun_path)
 		return err_set(err, ENAMETOOLONG, "cannot connect to %s", socket_path);
-	strcpy(address.sun_path, socket_path);
+	memcpy(address.sun_path, socket_path, strlen(socket_path) + 1);
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return err_set(err, errno, "cannot make a socket");

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static void err_format(struct err *err, const char *fmt, va_list args)
+__attribute__((format(printf, 2, 0))) static void err_format(struct err *err, const char *fmt, va_list args)
 {
 	vsnprintf(err->msg, sizeof err->msg, fmt, args);
 	err->usage = 0;

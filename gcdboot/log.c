@@ -84,7 +84,7 @@ static void to_stderr(enum log_level least, const char *text)
 	write_all(STDERR_FILENO, line, (size_t)len);
 }
 
-static void say(enum log_level least, const char *prefix, const char *fmt, va_list args)
+__attribute__((format(printf, 3, 0))) static void say(enum log_level least, const char *prefix, const char *fmt, va_list args)
 {
 	char text[LINE];
 	size_t len = (size_t)snprintf(text, sizeof text, "%s", prefix);
@@ -167,7 +167,7 @@ void log_step_tick(void)
 	show_step(tail);
 }
 
-static void end_step(const char *mark, const char *fmt, va_list args)
+__attribute__((format(printf, 2, 0))) static void end_step(const char *mark, const char *fmt, va_list args)
 {
 	char outcome[LINE / 2], text[LINE];
 

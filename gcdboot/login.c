@@ -87,7 +87,9 @@ static bool parse_id(const char *text, unsigned *id)
 
 static void set_path(char dst[PATH_MAX], const char *path, const char *otherwise)
 {
-	strcpy(dst, path[0] == '/' && strlen(path) < PATH_MAX ? path : otherwise);
+	const char *usable = path[0] == '/' && strlen(path) < PATH_MAX ? path : otherwise;
+
+	memcpy(dst, usable, strlen(usable) + 1);
 }
 
 /* passwd(5). Of several accounts with uid 0 the one named root counts, else the first. */
@@ -195,8 +197,8 @@ static int add_variables(struct strlist *list, char *const *variables, bool (*ma
 
 static int add_login(struct strlist *list, const struct login *login)
 {
-	if (strlist_add(list, "PATH=" LOGIN_PATH) < 0 || strlist_addf(list, "HOME=%s", login->home) < 0 ||
-	    strlist_addf(list, "SHELL=%s", login->shell) < 0 || strlist_add(list, "USER=root") < 0 || strlist_add(list, "LOGNAME=root") < 0)
+	if (strlist_add(list, "PATH=" LOGIN_PATH) < 0 || strlist_addf(list, "HOME=%s", login->home) < 0 || strlist_addf(list, "SHELL=%s", login->shell) < 0 ||
+	    strlist_add(list, "USER=root") < 0 || strlist_add(list, "LOGNAME=root") < 0)
 		return -ENOMEM;
 	return 0;
 }

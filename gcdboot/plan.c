@@ -138,8 +138,11 @@ static int add_root_steps(struct builder *b)
 	if (ret == 0 && !conf->namespace_host)
 		ret = add_step(b, (struct step){ .kind = STEP_UNSHARE });
 	if (ret == 0)
-		ret = add_step(b, (struct step){ .kind = STEP_MOUNT, .source = conf->root.source, .target = b->plan->root_path,
-						 .type = conf->root.type, .options = conf->root.options });
+		ret = add_step(b, (struct step){ .kind = STEP_MOUNT,
+						 .source = conf->root.source,
+						 .target = b->plan->root_path,
+						 .type = conf->root.type,
+						 .options = conf->root.options });
 	return ret;
 }
 
@@ -252,8 +255,12 @@ static int add_mount(struct builder *b, const struct table_mount *m, bool visibl
 
 	if (reason)
 		return leave_out(b, m->target, reason);
-	return add_step(b, (struct step){ .kind = STEP_BIND, .flags = create_flag(b) | mount_flags(m), .source = m->target, .target = m->target,
-					  .type = m->type, .options = m->options });
+	return add_step(b, (struct step){ .kind = STEP_BIND,
+					  .flags = create_flag(b) | mount_flags(m),
+					  .source = m->target,
+					  .target = m->target,
+					  .type = m->type,
+					  .options = m->options });
 }
 
 static int name_excludes(struct builder *b)
@@ -344,8 +351,9 @@ static int refuse_missing(struct builder *b, const char *const *missing, size_t 
 		sprintf(extras + strlen(extras), "%s'extra = %s'", glue, missing[i]);
 		sprintf(excludes + strlen(excludes), "%s'exclude = %s'", glue, missing[i]);
 	}
-	return err_set(b->err, -EINVAL, "the host has no mount on %s: nothing to bind there (add %s to [bind] where it is a plain directory of the host, or %s)",
-		       names, extras, excludes);
+	return err_set(b->err, -EINVAL,
+		       "the host has no mount on %s: nothing to bind there (add %s to [bind] where it is a plain directory of the host, or %s)", names, extras,
+		       excludes);
 }
 
 static int check_required(struct builder *b)

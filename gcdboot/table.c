@@ -133,7 +133,10 @@ static bool is_mount_options(const char *s)
 /* Filesystems put raw blanks and backslashes into their options (drvfs: "path=C:\Program Files"). libmount would stop at a blank. */
 static void put_options(FILE *out, const char *s)
 {
-	for (; *s; s++) {
+	size_t plain = strcspn(s, " \t\\");
+
+	fwrite(s, 1, plain, out);
+	for (s += plain; *s; s++) {
 		if (*s == ' ' || *s == '\t')
 			fprintf(out, "\\%03o", (unsigned)*s);
 		else if (*s == '\\' && nul_escape(s) == s)
@@ -402,7 +405,7 @@ static int copy_mounts(struct table *table, struct libmnt_table *tb, const struc
 	struct libmnt_fs *fs;
 	int ret = 0;
 
-	table->mount = calloc(r->count, sizeof *table->mount);
+	table->mount = calloc(r->count + 1, sizeof *table->mount);
 	if (!iter || !table->mount)
 		ret = -ENOMEM;
 	while (ret == 0 && table->count < r->count && mnt_table_next_fs(tb, iter, &fs) == 0) {

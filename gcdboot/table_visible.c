@@ -23,11 +23,11 @@
 struct look {
 	const struct table *table;
 	bool *visible;
-	int *by_path; /* mounts without the deleted ones, sorted by mount point, then by line */
-	int count;    /* of by_path */
-	int *group;   /* by mount: where the mounts with its mount point begin in by_path; NONE for a deleted one */
-	int *parent;  /* by mount */
-	int *on_top;  /* by mount: the one that is mounted right on its root, at the same mount point */
+	int *by_path;        /* mounts without the deleted ones, sorted by mount point, then by line */
+	int count;           /* of by_path */
+	int *group;          /* by mount: where the mounts with its mount point begin in by_path; NONE for a deleted one */
+	int *parent;         /* by mount */
+	int *on_top;         /* by mount: the one that is mounted right on its root, at the same mount point */
 	struct level *level; /* the mount points above the current one */
 	int depth;
 };
@@ -95,7 +95,7 @@ static int believed_parent(const struct look *l, const int *by_id, int i)
 	const struct table_mount *m = &l->table->mount[i];
 	int p = m->id < 0 || m->parent < 0 ? NONE : find_id(l->table, by_id, m->parent);
 
-	if (p == NONE || p == i)
+	if (p == NONE)
 		return UNKNOWN;
 	if (is_root(&l->table->mount[p]) && !is_root(m))
 		return ROOT;

@@ -199,7 +199,8 @@ fi
 [ "$(id -u)" = 0 ] || fail "needs root: sudo make demo"
 
 trap cleanup EXIT
-trap 'exit 130' INT TERM HUP
+# A second ^C must not end the clean-up.
+trap 'trap "" INT TERM HUP; exit 130' INT TERM HUP
 work=$(mktemp -d /tmp/gcdboot-demo.XXXXXX)
 cd "$work" || exit 1
 attach_disk

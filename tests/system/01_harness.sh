@@ -85,13 +85,17 @@ cd $repo && . tests/system/lib.sh
 truncate -s 1M "\$T/image"
 attach "\$T/image"
 echo "ok 1 - attached"
+echo "\$BED_INSIDE" >"$T/long.dir"
 sleep 1000
 END
 env -u BED_INSIDE bash "$T/long.sh" >"$T/long.out" 2>&1 &
 long=$!
 ok "a long test starts" wait_for 20 grep -q attached "$T/long.out"
+wait_for 20 test -s "$T/long.dir"
 kill -TERM "$long"
+kill -TERM "$long" 2>/dev/null
 ok "SIGTERM ends it" wait_gone 20 "$long"
 ok "its loop device is gone" bash -c '! losetup --list | grep -q /image'
+ok "its directory is gone" test ! -e "$(cat "$T/long.dir")"
 
 done_testing

@@ -85,8 +85,7 @@ static void answer(int peer, const char *mode, const int host[2])
 	const int no_namespace[2] = { file, host[1] };
 	struct control_request request;
 
-	if (recv(peer, &request, sizeof request, 0) != (ssize_t)sizeof request || request.magic != CONTROL_MAGIC ||
-	    request.type != CONTROL_GET_HOST)
+	if (recv(peer, &request, sizeof request, 0) != (ssize_t)sizeof request || request.magic != CONTROL_MAGIC || request.type != CONTROL_GET_HOST)
 		fprintf(stderr, "control_server: this is no request\n");
 	else if (strcmp(mode, "host") == 0)
 		send_reply(peer, CONTROL_DONE, 0, host, 2);
@@ -123,7 +122,8 @@ int main(int argc, char **argv)
 	int listener, peer;
 
 	if (argc != 3) {
-		fprintf(stderr, "Usage: control_server SOCKET host|longer|garbage|short|failed|nofds|onefd|manyfds|noroot|nonamespace|lines|hang|close|noaccept\n");
+		fprintf(stderr,
+			"Usage: control_server SOCKET host|longer|garbage|short|failed|nofds|onefd|manyfds|noroot|nonamespace|lines|hang|close|noaccept\n");
 		return 2;
 	}
 	if (host[0] < 0 || host[1] < 0)

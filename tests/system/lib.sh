@@ -52,6 +52,7 @@ outside_release_loops() {
 }
 
 outside_cleanup() {
+	trap '' INT TERM HUP
 	kill -KILL "$outside_child" 2>/dev/null
 	wait "$outside_child" 2>/dev/null
 	outside_release_loops
@@ -110,7 +111,8 @@ outside_main() {
 		bash "$0" "$@" </dev/null)
 	outside_child=$!
 	trap outside_cleanup EXIT
-	trap 'exit 143' INT TERM HUP
+	# timeout(1) sends a signal twice, to the process and to its group: the second one must not end the clean-up.
+	trap 'trap "" INT TERM HUP; exit 143' INT TERM HUP
 
 	outside_plan='' outside_count=0 outside_failed=0
 	outside_relay <&"$outside_fd"

@@ -83,7 +83,7 @@ static void check_sh(const struct plan *plan)
 	assert_int_equal(plan_print(plan, PLAN_SH, out, &err), 0);
 	assert_int_equal(fclose(out), 0);
 	snprintf(command, sizeof command, "sh -n %s >&2", path);
-	assert_int_equal(system(command), 0);
+	assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c) */
 	unlink(path);
 }
 
@@ -177,23 +177,17 @@ static void test_corpus(void **state)
 	size_t tables = check_folder(CORPUS), shapes = check_folder(CORPUS "/shapes");
 
 	(void)state;
-	if (tables == 0)
-		skip();
 	print_message("# %zu tables, %zu shapes\n", tables, shapes);
-	assert_true(shapes > 0);
+	assert_true(tables > 0 && shapes > 0);
 }
 
-/* A table of the corpus by its name, where it is there. */
-static bool read_corpus(struct table *table, const char *file)
+static void read_corpus(struct table *table, const char *file)
 {
 	auto_free char *path = NULL;
 	struct err err;
 
 	assert_true(asprintf(&path, CORPUS "/%s", file) > 0);
-	if (access(path, R_OK) != 0)
-		return false;
 	assert_int_equal(table_read(table, path, &err), 0);
-	return true;
 }
 
 static void test_details(void **state)
@@ -201,22 +195,21 @@ static void test_details(void **state)
 	struct table table;
 
 	(void)state;
-	if (!read_corpus(&table, "wsl2-2025-6.6-systemd-dockerdesktop.mounts"))
-		skip();
+	read_corpus(&table, "wsl2-2025-6.6-systemd-dockerdesktop.mounts");
 	assert_string_equal(table_find_target(&table, "/Docker/host")->source, "C:\\Program Files\\Docker\\Docker\\resources");
 	assert_non_null(strstr(table_find_target(&table, "/Docker/host")->options, "path=C:\\Program Files\\Docker\\Docker\\resources;"));
 	assert_non_null(strstr(table_find_target(&table, "/Docker/host")->options, ",wfd=3"));
 	assert_string_equal(table_find_target(&table, "/mnt/c")->source, "C:\\");
 	table_clear(&table);
-	assert_true(read_corpus(&table, "tmpfs-empty-source-field.mountinfo"));
+	read_corpus(&table, "tmpfs-empty-source-field.mountinfo");
 	assert_string_equal(table_find_target(&table, "/mnt/test")->source, "");
 	table_clear(&table);
-	assert_true(read_corpus(&table, "rhel6-era-desktop-autofs-gvfs-cifs.mountinfo"));
+	read_corpus(&table, "rhel6-era-desktop-autofs-gvfs-cifs.mountinfo");
 	assert_non_null(table_find_target(&table, "/mnt/test/foo\rbar"));
 	assert_string_equal(table_find_target(&table, "/dev/hugepages")->type, "hugetlbfs");
 	table_clear(&table);
 	/* Two on one path, on different parents: the look-up goes through /proc/sys, so the earlier line is the one that is seen. */
-	assert_true(read_corpus(&table, "arch-nspawn-deleted-and-overmounted.mountinfo"));
+	read_corpus(&table, "arch-nspawn-deleted-and-overmounted.mountinfo");
 	assert_int_equal(table_find_target(&table, "/proc/sys/kernel/random/boot_id")->id, 105);
 	table_clear(&table);
 }
@@ -228,7 +221,9 @@ int main(void)
 		cmocka_unit_test(test_details),
 	};
 
-	if (access(CORPUS, R_OK) != 0)
-		printf("# skipped: there is no folder " CORPUS "\n");
+	if (access(CORPUS, R_OK) != 0) {
+		printf("1..0 # SKIP there is no " CORPUS "\n");
+		return 0;
+	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

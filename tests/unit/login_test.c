@@ -39,9 +39,10 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 
 static int root_setup(void **state)
 {
-	struct root *root = calloc(1, sizeof *root);
+	static struct root the_root;
+	struct root *root = &the_root;
 
-	strcpy(root->path, "/tmp/login_test.XXXXXX");
+	*root = (struct root){ .path = "/tmp/login_test.XXXXXX" };
 	if (!mkdtemp(root->path))
 		return -1;
 	root->fd = open(root->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -59,7 +60,6 @@ static int root_teardown(void **state)
 
 	close(root->fd);
 	nftw(root->path, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-	free(root);
 	return 0;
 }
 
@@ -96,7 +96,11 @@ static void assert_groups(const struct root *root, int count, const gid_t *group
 		assert_int_equal(login.groups[i], groups[i]);
 }
 
-#define GROUPS(...) (int)(sizeof(gid_t[]){ __VA_ARGS__ } / sizeof(gid_t)), (gid_t[]){ __VA_ARGS__ }
+#define GROUPS(...)                                                                                                                                            \
+	(int)(sizeof(gid_t[]){ __VA_ARGS__ } / sizeof(gid_t)), (gid_t[])                                                                                       \
+	{                                                                                                                                                      \
+		__VA_ARGS__                                                                                                                                    \
+	}
 
 /* ---- passwd and group */
 
@@ -133,17 +137,19 @@ static void unusable_values(void **state)
 	put(*state, "etc/passwd", "root:x:0\n");
 	assert_login(*state, "/", "/bin/sh");
 	memset(line + strlen(line), 'h', PATH_MAX);
-	strcat(line, ":/bin/bash\n");
+	snprintf(line + strlen(line), 16, ":/bin/bash\n");
 	put(*state, "etc/passwd", line);
 	assert_login(*state, "/", "/bin/bash");
 }
 
 static void other_lines_are_passed_over(void **state)
 {
-	put(*state, "etc/passwd", "\n#x:x:0:0::/comment:/c\n+::0:0::/nis:/n\n-u::0:0::/nis:/n\nx\nodd:x:0x0:0::/odd:/o\nempty:x::0::/empty:/e\n"
-				  "  root:x:0:0:root:/root:/bin/bash\n");
-	put(*state, "etc/group", "\n#g:x:1:root\n+:::root\n+g:x:2:root\ng\ng:x::root\ng:x:-1:root\ng:x:4294967295:root\ng:x:4294967296:root\n"
-				 "g:x:99999999999999999999999:root\ng:x:3x:root\ng:x:4294967294:a, root\n");
+	put(*state, "etc/passwd",
+	    "\n#x:x:0:0::/comment:/c\n+::0:0::/nis:/n\n-u::0:0::/nis:/n\nx\nodd:x:0x0:0::/odd:/o\nempty:x::0::/empty:/e\n"
+	    "  root:x:0:0:root:/root:/bin/bash\n");
+	put(*state, "etc/group",
+	    "\n#g:x:1:root\n+:::root\n+g:x:2:root\ng\ng:x::root\ng:x:-1:root\ng:x:4294967295:root\ng:x:4294967296:root\n"
+	    "g:x:99999999999999999999999:root\ng:x:3x:root\ng:x:4294967294:a, root\n");
 	assert_login(*state, "/root", "/bin/bash");
 	assert_groups(*state, GROUPS(0, 4294967294u));
 }
@@ -182,15 +188,15 @@ static void too_large(void **state)
 {
 	static const char first[] = "first:x:11:root\n";
 	static const char cut[] = "cut:x:12:root,x\n";
-	size_t limit = 1024 * 1024;
-	auto_free char *text = malloc(limit + sizeof cut);
+	const size_t limit = 1024 * 1024;
+	static char text[1024 * 1024 + sizeof cut];
 
 	memset(text, '#', limit);
-	memcpy(text, first, strlen(first));
+	memcpy(text, first, sizeof first - 1);
 	/* The line's first 13 bytes, "cut:x:12:root", are the last that are read. */
 	text[limit - 14] = '\n';
-	memcpy(text + limit - 13, cut, strlen(cut));
-	put_bytes(*state, "etc/group", text, limit - 13 + strlen(cut));
+	memcpy(text + limit - 13, cut, sizeof cut - 1);
+	put_bytes(*state, "etc/group", text, limit - 13 + sizeof cut - 1);
 	assert_groups(*state, GROUPS(0, 11));
 }
 
@@ -283,9 +289,22 @@ static void environment_free(char **environment)
 
 static void environment_is_clean(void **state)
 {
-	const char *const hostile[] = { "LD_PRELOAD=/evil.so", "LD_LIBRARY_PATH=/evil", "PATH=/evil", "HOME=/evil", "SHELL=/evil", "USER=evil", "IFS=x",
-			    "BASH_ENV=/evil",	   "ENV=/evil",		    "TERMINFO=/evil", "LANGX=x", "no_equals_sign", "",	 "=x",
-			    "BASH_FUNC_ls%%=() { evil; }", NULL };
+	const char *const hostile[] = { "LD_PRELOAD=/evil.so",
+					"LD_LIBRARY_PATH=/evil",
+					"PATH=/evil",
+					"HOME=/evil",
+					"SHELL=/evil",
+					"USER=evil",
+					"IFS=x",
+					"BASH_ENV=/evil",
+					"ENV=/evil",
+					"TERMINFO=/evil",
+					"LANGX=x",
+					"no_equals_sign",
+					"",
+					"=x",
+					"BASH_FUNC_ls%%=() { evil; }",
+					NULL };
 	char **made = environment_from(hostile, NULL);
 
 	(void)state;
@@ -300,7 +319,9 @@ static void environment_is_clean(void **state)
 
 static void terminal_and_locale_stay(void **state)
 {
-	const char *const own[] = { "TERM=xterm-256color", "COLORTERM=truecolor", "LANG=ja_JP.UTF-8", "LC_ALL=de_DE.UTF-8@euro", "LC_TIME=C", "TZ=Asia/Tokyo", NULL };
+	const char *const own[] = {
+		"TERM=xterm-256color", "COLORTERM=truecolor", "LANG=ja_JP.UTF-8", "LC_ALL=de_DE.UTF-8@euro", "LC_TIME=C", "TZ=Asia/Tokyo", NULL
+	};
 	char **made = environment_from(own, NULL);
 
 	(void)state;
@@ -311,7 +332,9 @@ static void terminal_and_locale_stay(void **state)
 
 static void but_not_as_file_names(void **state)
 {
-	const char *const hostile[] = { "TERM=../../evil", "LANG=/tmp/evil", "LC_ALL=../evil", "TZ=/tmp/evil", "TZ=:/tmp/evil", "TZ=../evil", "LC_TIME=%n", NULL };
+	const char *const hostile[] = {
+		"TERM=../../evil", "LANG=/tmp/evil", "LC_ALL=../evil", "TZ=/tmp/evil", "TZ=:/tmp/evil", "TZ=../evil", "LC_TIME=%n", NULL
+	};
 	char **made = environment_from(hostile, NULL);
 
 	(void)state;
@@ -483,7 +506,7 @@ static void home_or_root(void **state)
 	const struct root *root = *state;
 	struct login login = plain;
 
-	strcpy(login.home, root->path);
+	snprintf(login.home, sizeof login.home, "%s", root->path);
 	assert_string_equal(strtok(END_OF(&login, "sh", "-c", "pwd -P").out, "\n"), root->path);
 	strcpy(login.home, "/no/such/home");
 	assert_string_equal(END_OF(&login, "sh", "-c", "pwd -P").out, "/\n");

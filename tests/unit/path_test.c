@@ -168,8 +168,8 @@ static void test_matches_as_prefixes(void **state)
 
 		random_path(path);
 		for (unsigned n = 1 + below(5); n > 0; n--)
-			strcat(pattern, part[below(8)]);
-		strcat(pattern, "x");
+			stpcpy(pattern + strlen(pattern), part[below(8)]);
+		stpcpy(pattern + strlen(pattern), "x");
 		expected = fnmatch(pattern, path, 0) == 0;
 		for (char *slash = path + 1; (slash = strchr(slash, '/')); slash++) {
 			*slash = '\0';

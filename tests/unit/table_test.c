@@ -325,8 +325,12 @@ static void test_bad_first_line(void **state)
 		const char *line;
 		int field;
 	} bad[] = {
-		{ "x 20 0:1 / /b rw - tmpfs t rw\n", 1 },	{ "22 x 0:1 / /b rw - tmpfs t rw\n", 2 }, { "22 20 x / /b rw - tmpfs t rw\n", 3 },
-		{ "22 20 0:1 / b rw - tmpfs t rw\n", 5 }, { "36 35 98:0", 4 },		  { "proc proc proc rw 0 0\n", 2 },
+		{ "x 20 0:1 / /b rw - tmpfs t rw\n", 1 },
+		{ "22 x 0:1 / /b rw - tmpfs t rw\n", 2 },
+		{ "22 20 x / /b rw - tmpfs t rw\n", 3 },
+		{ "22 20 0:1 / b rw - tmpfs t rw\n", 5 },
+		{ "36 35 98:0", 4 },
+		{ "proc proc proc rw 0 0\n", 2 },
 	};
 
 	(void)state;
@@ -409,12 +413,15 @@ static void test_impossible_parents(void **state)
 
 	(void)state;
 	read_text(&table, "20 1 8:4 / / rw - t root rw\n21 22 0:1 / /a rw - t one rw\n22 21 0:1 / /a rw - t two rw\n23 23 0:1 / /b rw - t self rw\n"
-			  "24 22 0:1 / /c rw - t elsewhere rw\n25 20 0:1 / /d rw - t d rw\n25 20 0:1 / /d rw - t twice rw\n26 99 0:1 / /e rw - t e rw\n");
+			  "24 22 0:1 / /c rw - t elsewhere rw\n25 20 0:1 / /d rw - t d rw\n25 20 0:1 / /d rw - t twice rw\n26 99 0:1 / /e rw - t e rw\n"
+			  "27 20 0:1 / /f rw - t f rw\n28 99 0:1 / /f rw - t later rw\n29 99 0:1 / /g rw - t g rw\n30 20 0:1 / /g rw - t later rw\n");
 	assert_string_equal(table_find_target(&table, "/a")->source, "two");
 	assert_string_equal(table_find_target(&table, "/b")->source, "self");
 	assert_string_equal(table_find_target(&table, "/c")->source, "elsewhere");
 	assert_string_equal(table_find_target(&table, "/d")->source, "twice");
 	assert_string_equal(table_find_target(&table, "/e")->source, "e");
+	assert_string_equal(table_find_target(&table, "/f")->source, "later");
+	assert_string_equal(table_find_target(&table, "/g")->source, "later");
 	table_clear(&table);
 }
 
