@@ -100,17 +100,17 @@ static int bind_any(const struct work *work, const struct step *step, struct err
 }
 
 /*
- * The quick way, for what is known to be a directory and has its mount point: two system calls less, which counts with thousands of mounts. Not for autofs: mount(2)
- * would trigger it.
+ * The quick way, where the mount point is a directory: two system calls less, which counts with thousands of mounts. A file is refused by the kernel (ENOTDIR) before
+ * anything has changed. Not for autofs: mount(2) would trigger it.
  */
 static int bind_step(const struct work *work, const struct step *step, struct err *err)
 {
 	auto_close int target = -1;
 	int r;
 
-	if (!(step->flags & STEP_DIR) || (step->flags & STEP_AUTOFS))
+	if (step->flags & STEP_AUTOFS)
 		return bind_any(work, step, err);
-	target = inroot_open(work->root_fd, step->target, O_PATH | O_DIRECTORY, err);
+	target = inroot_open(work->root_fd, step->target, O_PATH | O_DIRECTORY, NULL);
 	if (target < 0)
 		return bind_any(work, step, err);
 	r = mnt_bind_directory(step->source, target, err);

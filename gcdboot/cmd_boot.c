@@ -190,10 +190,11 @@ int cmd_boot(const struct cmd_options *options, struct err *err)
 	struct rundir rundir;
 	int r = rundir_name(&rundir, options->name, err);
 
-	if (r == 0)
-		r = cmd_read_conf(options, &conf, err);
+	/* Before the configuration, which others may not be able to read: what they need to know is not that. */
 	if (r == 0)
 		r = host_check_privilege(err);
+	if (r == 0)
+		r = cmd_read_conf(options, &conf, err);
 	if (r == 0) {
 		r = rundir_lock(&rundir, err);
 		r = r == -EALREADY ? tell_running(&rundir, err) : r < 0 ? r : run(options, &conf, &rundir, err);

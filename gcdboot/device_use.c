@@ -54,22 +54,6 @@ int device_is_free(const char *node)
 	return errno == EBUSY ? 0 : -errno;
 }
 
-/* Decodes the "\040" of a name in /proc, in place. */
-static void decode_octal(char *s)
-{
-	char *to = s;
-
-	while (*s) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' && s[3] <= '7') {
-			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
-			s += 4;
-		} else {
-			*to++ = *s++;
-		}
-	}
-	*to = '\0';
-}
-
 static bool is_swap(dev_t dev)
 {
 	auto_fclose FILE *swaps = fopen("/proc/swaps", "re");
@@ -78,7 +62,7 @@ static bool is_swap(dev_t dev)
 
 	while (swaps && getline(&line, &size, swaps) >= 0) {
 		line[strcspn(line, " \t\n")] = '\0';
-		decode_octal(line);
+		text_decode_octal(line);
 		if (is_node_of(line, dev))
 			return true;
 	}

@@ -1,14 +1,13 @@
-/* table: one mount table, read once, as data. libmount parses it; what libmount would take silently for something else is checked first. */
+/* table: one mount table, read once, as data. */
 #include "table.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libmount.h>
 #include <limits.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 
 #include "path.h"
+#include "text.h"
 #include "util.h"
 
 /* More than a hundred thousand mounts (the kernel's own limit by default) with long paths; a file beyond it is not a mount table. */
@@ -16,17 +15,14 @@
 
 #define DELETED "//deleted"
 
-/* What libmount cannot be told, or would change, of one line. */
-struct line_note {
-	const char *source; /* the source to set afterwards; NULL: libmount's own */
-	bool no_super;      /* the filesystem's options are missing */
-};
-
+/*
+ * Not libmount's parser: it takes a line cut at a raw blank, an id that overflows or a missing field silently for something else, reads an empty source for "none", and
+ * names neither line nor field of what it refuses. Each line is cut and decoded where it lies, in one pass.
+ */
 struct reading {
 	bool mountinfo;
-	FILE *clean; /* the lines as libmount reads them without harm */
-	struct line_note *note;
-	size_t count, room;
+	struct table *table;
+	size_t room;
 	const char *path;
 	struct err *err;
 };
@@ -79,29 +75,34 @@ static bool is_number(const char *s, unsigned long max)
 	return value <= max;
 }
 
-static bool is_device_number(const char *s)
+/* "8:1", in place: the colon is gone afterwards where both are numbers. */
+static bool read_device_number(char *s, unsigned *major, unsigned *minor)
 {
-	char major[16];
-	size_t len = s ? strcspn(s, ":") : 0;
+	char *colon = s ? strchr(s, ':') : NULL;
+	bool good;
 
-	if (len == 0 || len >= sizeof major || s[len] != ':')
+	if (!colon)
 		return false;
-	memcpy(major, s, len);
-	major[len] = '\0';
-	return is_number(major, UINT_MAX) && is_number(s + len + 1, UINT_MAX);
+	*colon = '\0';
+	good = is_number(s, UINT_MAX) && is_number(colon + 1, UINT_MAX);
+	if (good) {
+		*major = (unsigned)strtoul(s, NULL, 10);
+		*minor = (unsigned)strtoul(colon + 1, NULL, 10);
+	} else {
+		*colon = ':';
+	}
+	return good;
 }
 
-/* Whether decoding it would yield a NUL byte, which would silently end the string there. libmount takes the low eight bits of \400. */
-static const char *nul_escape(const char *s)
+/* Whether decoding it would yield a NUL byte, which would silently end the string there. \400 is one for those who keep eight bits. */
+static bool has_nul_escape(const char *s)
 {
-	const char *at = strstr(s, "\\000");
-
-	return at ? at : strstr(s, "\\400");
+	return strstr(s, "\\000") || strstr(s, "\\400");
 }
 
 static bool is_word(const char *s)
 {
-	return s && *s && !nul_escape(s);
+	return s && *s && !has_nul_escape(s);
 }
 
 static bool ends_with(const char *s, const char *tail)
@@ -111,17 +112,32 @@ static bool ends_with(const char *s, const char *tail)
 	return len >= tail_len && strcmp(s + len - tail_len, tail) == 0;
 }
 
-static bool is_mount_point(const char *field)
+/* Decodes and cleans the mount point where it stands, and takes off what the kernel adds to a deleted one. A clean path is never the longer one. */
+static bool read_mount_point(char *field, struct table_mount *m)
 {
-	auto_free char *decoded = NULL, *clean = NULL;
+	auto_free char *clean = NULL;
+	size_t len;
 
 	if (!is_word(field) || field[0] != '/')
 		return false;
-	decoded = mnt_unmangle(field);
-	if (!decoded)
+	text_decode_octal(field);
+	len = strlen(field);
+	m->deleted = len > strlen(DELETED) && ends_with(field, DELETED);
+	if (m->deleted)
+		field[len - strlen(DELETED)] = '\0';
+	clean = path_clean(field);
+	if (!clean)
 		return false;
-	clean = path_clean(decoded);
-	return clean != NULL;
+	strcpy(field, clean);
+	m->target = field;
+	return true;
+}
+
+/* Decodes a field where it stands. */
+static const char *decoded(char *field)
+{
+	text_decode_octal(field);
+	return field;
 }
 
 /* The kernel writes rw or ro first, always. */
@@ -130,76 +146,69 @@ static bool is_mount_options(const char *s)
 	return is_word(s) && (strncmp(s, "rw", 2) == 0 || strncmp(s, "ro", 2) == 0) && (s[2] == '\0' || s[2] == ',');
 }
 
-/* Filesystems put raw blanks and backslashes into their options (drvfs: "path=C:\Program Files"). libmount would stop at a blank. */
-static void put_options(FILE *out, const char *s)
+/*
+ * Puts the optional fields, up to the "-", back together into one string. Returns 0, or the number of the first bad field; *n is the number of the "-".
+ */
+static int read_propagation(char **line, struct table_mount *m, int *n)
 {
-	size_t plain = strcspn(s, " \t\\");
+	char *start = *line, *end = start, *field;
 
-	fwrite(s, 1, plain, out);
-	for (s += plain; *s; s++) {
-		if (*s == ' ' || *s == '\t')
-			fprintf(out, "\\%03o", (unsigned)*s);
-		else if (*s == '\\' && nul_escape(s) == s)
-			fputs("\\134", out);
-		else
-			putc(*s, out);
+	m->propagation = "";
+	for (*n = 7; (field = strsep(line, " \t")) && strcmp(field, "-") != 0; ++*n) {
+		if (!is_word(field))
+			return *n;
+		if (field != start)
+			field[-1] = ' ';
+		end = field + strlen(field);
+		m->propagation = start;
 	}
-}
-
-/* libmount takes an empty source for none in /proc/mounts, and replaces /dev/root by what this machine's kernel command line says. */
-static const char *put_source(FILE *out, const char *source)
-{
-	bool change = !*source || strcmp(source, "/dev/root") == 0;
-
-	fputs(change ? "none" : source, out);
-	return change ? source : NULL;
+	if (!field)
+		return *n;
+	if (end != start)
+		*end = '\0';
+	return 0;
 }
 
 /*
- * Checks one line of mountinfo and writes it out for libmount. Each blank separates: an empty field is an empty field.
- * Returns 0, or the number of the first bad field.
+ * Reads one line of mountinfo. Each blank separates: an empty field is an empty field. Behind the source all is the filesystem's options: some put raw blanks into
+ * them (drvfs: "path=C:\Program Files"). Returns 0, or the number of the first bad field.
  */
-static int check_mountinfo(char *line, FILE *out, struct line_note *note)
+static int read_mountinfo(char *line, struct table_mount *m)
 {
 	char *id = strsep(&line, " \t"), *parent = strsep(&line, " \t"), *dev = strsep(&line, " \t"), *root = strsep(&line, " \t");
-	char *target = strsep(&line, " \t"), *options = strsep(&line, " \t"), *field, *type, *source;
-	int n = 7;
+	char *target = strsep(&line, " \t"), *options = strsep(&line, " \t"), *type, *source;
+	int bad, n;
 
 	if (!is_number(id, INT_MAX))
 		return 1;
 	if (!is_number(parent, INT_MAX))
 		return 2;
-	if (!is_device_number(dev))
+	if (!read_device_number(dev, &m->major, &m->minor))
 		return 3;
 	if (!is_word(root))
 		return 4;
-	if (!is_mount_point(target))
+	if (!read_mount_point(target, m))
 		return 5;
 	if (!is_mount_options(options))
 		return 6;
-	fprintf(out, "%s %s %s %s %s %s", id, parent, dev, root, target, options);
-	while ((field = strsep(&line, " \t")) && strcmp(field, "-") != 0) {
-		if (!is_word(field))
-			return n;
-		fprintf(out, " %s", field);
-		n++;
-	}
-	if (!field)
-		return n;
+	bad = read_propagation(&line, m, &n);
+	if (bad)
+		return bad;
 	type = strsep(&line, " \t");
 	if (!is_word(type))
 		return n + 1;
 	source = strsep(&line, " \t");
-	if (!source || nul_escape(source))
+	if (!source || has_nul_escape(source))
 		return n + 2;
 	if (!line)
 		return n + 3;
-	fprintf(out, " - %s ", type);
-	note->source = put_source(out, source);
-	note->no_super = !*line;
-	putc(' ', out);
-	put_options(out, *line ? line : "rw");
-	putc('\n', out);
+	m->id = atoi(id);
+	m->parent = atoi(parent);
+	m->root = decoded(root);
+	m->options = decoded(options);
+	m->type = decoded(type);
+	m->source = decoded(source);
+	m->super_options = *line ? line : NULL;
 	return 0;
 }
 
@@ -255,10 +264,10 @@ static int cut_numbers(char *options)
 }
 
 /*
- * Checks one line of /proc/mounts (or mtab, where the last two fields may be missing and columns may be aligned) and writes it out for libmount.
+ * Reads one line of /proc/mounts (or mtab, where the last two fields may be missing and columns may be aligned).
  * Returns 0, or the number of the first bad field.
  */
-static int check_mounts(char *line, FILE *out, struct line_note *note)
+static int read_mounts(char *line, struct table_mount *m)
 {
 	/* An empty source is a line that begins with a blank; a line that is merely indented has its mount point second. */
 	bool indented = *line == ' ' || *line == '\t';
@@ -272,9 +281,9 @@ static int check_mounts(char *line, FILE *out, struct line_note *note)
 	} else {
 		type = next_word(&line);
 	}
-	if (nul_escape(source))
+	if (has_nul_escape(source))
 		return 1;
-	if (!is_mount_point(target))
+	if (!read_mount_point(target, m))
 		return 2;
 	if (!is_word(type))
 		return 3;
@@ -284,10 +293,11 @@ static int check_mounts(char *line, FILE *out, struct line_note *note)
 		bad = 4;
 	if (bad)
 		return bad;
-	note->source = put_source(out, source);
-	fprintf(out, " %s %s ", target, type);
-	put_options(out, options);
-	putc('\n', out);
+	m->id = m->parent = -1;
+	m->source = decoded(source);
+	m->type = decoded(type);
+	m->options = options;
+	m->propagation = "";
 	return 0;
 }
 
@@ -296,13 +306,14 @@ static bool looks_like_mountinfo(const char *line)
 {
 	auto_free char *copy = strdup(line);
 	char *rest = copy, *first, *second, *third;
+	unsigned major, minor;
 
 	if (!copy)
 		return false;
 	first = next_word(&rest);
 	second = next_word(&rest);
 	third = next_word(&rest);
-	return is_number(first, ULONG_MAX) + is_number(second, ULONG_MAX) + is_device_number(third) >= 2;
+	return is_number(first, ULONG_MAX) + is_number(second, ULONG_MAX) + read_device_number(third, &major, &minor) >= 2;
 }
 
 static int bad_table(const struct reading *r, const char *msg)
@@ -311,38 +322,41 @@ static int bad_table(const struct reading *r, const char *msg)
 	return r->path ? err_usage(r->err, "%s, in %s", msg, r->path) : err_set(r->err, -EINVAL, "%s", msg);
 }
 
-static int check_line(struct reading *r, char *line, size_t number)
+static int read_line(struct reading *r, char *line, size_t number)
 {
 	char msg[128], *start = line + strspn(line, " \t");
+	struct table_mount *m;
 	int bad;
 
 	if (!*start || *start == '#')
 		return 0;
-	if (r->count == r->room) {
+	if (r->table->count == r->room) {
 		size_t room = r->room ? r->room * 2 : 256;
-		struct line_note *grown = reallocarray(r->note, room, sizeof *grown);
+		struct table_mount *grown = reallocarray(r->table->mount, room, sizeof *grown);
 
 		if (!grown)
 			return err_set(r->err, ENOMEM, "cannot read the mount table");
-		r->note = grown;
+		r->table->mount = grown;
 		r->room = room;
 	}
-	if (r->count == 0)
+	if (r->table->count == 0)
 		r->mountinfo = looks_like_mountinfo(start);
-	r->note[r->count] = (struct line_note){ 0 };
-	bad = r->mountinfo ? check_mountinfo(start, r->clean, &r->note[r->count]) : check_mounts(line, r->clean, &r->note[r->count]);
+	m = &r->table->mount[r->table->count];
+	*m = (struct table_mount){ 0 };
+	bad = r->mountinfo ? read_mountinfo(start, m) : read_mounts(line, m);
 	if (bad) {
 		snprintf(msg, sizeof msg, "mount table line %zu: bad field %d", number, bad);
 		return bad_table(r, msg);
 	}
-	r->count++;
+	r->table->count++;
 	return 0;
 }
 
-static int check_lines(struct reading *r, char *text, size_t len)
+static int read_lines(struct reading *r, char *text, size_t len)
 {
 	char msg[128], *rest = text;
 	size_t number = 0;
+	int ret;
 
 	while (rest < text + len) {
 		char *line = rest, *end = memchr(line, '\n', len - (size_t)(line - text));
@@ -359,108 +373,17 @@ static int check_lines(struct reading *r, char *text, size_t len)
 		if (end > line && end[-1] == '\r')
 			end--;
 		*end = '\0';
-		if (check_line(r, line, number) < 0)
-			return -EINVAL;
+		ret = read_line(r, line, number);
+		if (ret < 0)
+			return ret;
 	}
-	return r->count ? 0 : bad_table(r, "mount table is empty");
-}
-
-/* Fills one entry from libmount's, which goes on owning the strings. */
-static int copy_mount(struct table_mount *m, struct libmnt_fs *fs, const struct reading *r, const struct line_note *note)
-{
-	const char *target = mnt_fs_get_target(fs);
-	auto_free char *clean = NULL, *shorter = NULL;
-	dev_t dev = mnt_fs_get_devno(fs);
-
-	m->deleted = ends_with(target, DELETED);
-	shorter = strndup(target, strlen(target) - (m->deleted ? strlen(DELETED) : 0));
-	clean = shorter ? path_clean(*shorter ? shorter : "/") : NULL;
-	if (!clean)
-		return -ENOMEM;
-	if (strcmp(clean, target) != 0 && mnt_fs_set_target(fs, clean) < 0)
-		return -ENOMEM;
-	if (note->source && mnt_fs_set_source(fs, note->source) < 0)
-		return -ENOMEM;
-	m->id = r->mountinfo ? mnt_fs_get_id(fs) : -1;
-	m->parent = r->mountinfo ? mnt_fs_get_parent_id(fs) : -1;
-	m->major = r->mountinfo ? major(dev) : 0;
-	m->minor = r->mountinfo ? minor(dev) : 0;
-	m->root = r->mountinfo ? mnt_fs_get_root(fs) : NULL;
-	m->target = mnt_fs_get_target(fs);
-	m->type = mnt_fs_get_fstype(fs);
-	m->source = mnt_fs_get_source(fs);
-	if (!m->source)
-		m->source = "";
-	m->options = r->mountinfo ? mnt_fs_get_vfs_options(fs) : mnt_fs_get_options(fs);
-	m->super_options = r->mountinfo && !note->no_super ? mnt_fs_get_fs_options(fs) : NULL;
-	m->propagation = mnt_fs_get_optional_fields(fs);
-	if (!m->propagation)
-		m->propagation = "";
-	return 0;
-}
-
-static int copy_mounts(struct table *table, struct libmnt_table *tb, const struct reading *r)
-{
-	struct libmnt_iter *iter = mnt_new_iter(MNT_ITER_FORWARD);
-	struct libmnt_fs *fs;
-	int ret = 0;
-
-	table->mount = calloc(r->count + 1, sizeof *table->mount);
-	if (!iter || !table->mount)
-		ret = -ENOMEM;
-	while (ret == 0 && table->count < r->count && mnt_table_next_fs(tb, iter, &fs) == 0) {
-		ret = copy_mount(&table->mount[table->count], fs, r, &r->note[table->count]);
-		table->count++;
-	}
-	mnt_free_iter(iter);
-	return ret;
-}
-
-/* libmount asks what to do with a line that it cannot read; without a callback it would drop it silently. */
-static int refuse_line(struct libmnt_table *tb, const char *filename, int line)
-{
-	(void)tb;
-	(void)filename;
-	(void)line;
-	return -EINVAL;
-}
-
-static int parse_clean(struct table *table, struct reading *r, char *text, size_t len)
-{
-	auto_fclose FILE *in = fmemopen(text, len, "r");
-	struct libmnt_table *tb = mnt_new_table();
-	int ret;
-
-	table->owner = tb;
-	if (!in || !tb)
-		return err_set(r->err, ENOMEM, "cannot read the mount table");
-	mnt_table_set_parser_errcb(tb, refuse_line);
-	/* The name is only used to look for a process id in it. */
-	if (mnt_table_parse_stream(tb, in, "/") != 0 || (size_t)mnt_table_get_nents(tb) != r->count)
-		return err_set(r->err, -EINVAL, "libmount could not read the mount table");
-	ret = copy_mounts(table, tb, r);
-	return ret < 0 ? err_set(r->err, -ret, "cannot read the mount table") : 0;
-}
-
-static int check_and_parse(struct table *table, struct reading *r, char *text, size_t len)
-{
-	auto_free char *clean = NULL;
-	size_t clean_len = 0;
-	int ret;
-
-	r->clean = open_memstream(&clean, &clean_len);
-	if (!r->clean)
-		return err_set(r->err, errno, "cannot read the mount table");
-	ret = check_lines(r, text, len);
-	if (fclose(r->clean) != 0 && ret == 0)
-		ret = err_set(r->err, errno, "cannot read the mount table");
-	return ret < 0 ? ret : parse_clean(table, r, clean, clean_len);
+	return r->table->count ? 0 : bad_table(r, "mount table is empty");
 }
 
 int table_read(struct table *table, const char *path, struct err *err)
 {
-	struct reading r = { .path = path, .err = err };
-	auto_free char *text = NULL;
+	struct reading r = { .table = table, .path = path, .err = err };
+	char *text = NULL;
 	ssize_t len;
 	int ret;
 
@@ -468,8 +391,8 @@ int table_read(struct table *table, const char *path, struct err *err)
 	len = read_whole(path ? path : "/proc/self/mountinfo", &text, err);
 	if (len < 0)
 		return (int)len;
-	ret = check_and_parse(table, &r, text, (size_t)len);
-	free(r.note);
+	table->text = text;
+	ret = read_lines(&r, text, (size_t)len);
 	if (ret < 0)
 		table_clear(table);
 	return ret;
@@ -478,6 +401,6 @@ int table_read(struct table *table, const char *path, struct err *err)
 void table_clear(struct table *table)
 {
 	free(table->mount);
-	mnt_unref_table(table->owner);
+	free(table->text);
 	*table = (struct table){ 0 };
 }

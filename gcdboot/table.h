@@ -25,14 +25,14 @@ struct table_mount {
 struct table {
 	struct table_mount *mount;
 	size_t count;
-	void *owner; /* libmount's table, which owns the strings */
+	char *text; /* the file, which the strings lie in */
 };
 
 /*
  * Reads a mount table in either format (told apart by its first line). path NULL means the caller's own, /proc/self/mountinfo.
  * A line that cannot be read is an error: "mount table line 17: bad field 5". The file is read once, whole.
  * Returns 0 or -errno. Free with table_clear().
- * proc_pid_mountinfo(5), libmount.
+ * proc_pid_mountinfo(5).
  */
 int table_read(struct table *table, const char *path, struct err *err);
 

@@ -15,6 +15,7 @@
 #include "mnt.h"
 #include "path.h"
 #include "table.h"
+#include "text.h"
 
 #define RETRY_MS 20
 #define GRACE_MS 3000
@@ -25,22 +26,6 @@ static int64_t now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* Undoes the octal escapes of /proc/swaps in place; as in proc_mounts(5). */
-static void unescape(char *text)
-{
-	char *to = text;
-
-	for (const char *from = text; *from; to++) {
-		if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && from[2] && from[3]) {
-			*to = (char)((from[1] - '0') * 64 + (from[2] - '0') * 8 + (from[3] - '0'));
-			from += 4;
-		} else {
-			*to = *from++;
-		}
-	}
-	*to = '\0';
 }
 
 int teardown_list_swaps(struct strlist *swaps)
@@ -56,7 +41,7 @@ int teardown_list_swaps(struct strlist *swaps)
 		if (line[0] != '/')
 			continue;
 		line[strcspn(line, " \t\n")] = '\0';
-		unescape(line);
+		text_decode_octal(line);
 		r = strlist_add(swaps, line);
 	}
 	free(line);

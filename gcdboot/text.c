@@ -119,3 +119,19 @@ size_t text_columns(const char *safe)
 		columns += ((unsigned char)*safe & 0xc0) != 0x80;
 	return columns;
 }
+
+void text_decode_octal(char *s)
+{
+	char *from = strchr(s, '\\'), *to = from;
+
+	while (from && *from) {
+		if (from[0] == '\\' && from[1] >= '0' && from[1] <= '3' && is_octal(from[2]) && is_octal(from[3])) {
+			*to++ = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
+			from += 4;
+		} else {
+			*to++ = *from++;
+		}
+	}
+	if (to)
+		*to = '\0';
+}

@@ -114,7 +114,7 @@ write_conf() {
 
 # Neither the person's own OS nor another demo is disturbed.
 refuse_second_os() {
-	local status
+	local status conf
 
 	for conf in '' "$work/demo.conf"; do
 		gcdboot ${conf:+-c "$conf"} status >/dev/null 2>&1
