@@ -53,7 +53,7 @@ struct conf {
 	} root;
 
 	struct {
-		bool all; /* mounts = all | none */
+		bool all;               /* mounts = all | none */
 		struct strlist exclude; /* fnmatch(3) patterns */
 		struct conf_extra *extra;
 		size_t extra_count;

@@ -29,7 +29,8 @@ static int cannot_open(const char *file, int errnum, struct err *err)
 	if (errnum == ENXIO)
 		return err_usage(err, "%s: not a regular file", file);
 	if (errnum == ENOENT && fnmatch("/etc/gcdboot/*.conf", file, FNM_PATHNAME) == 0)
-		return as_usage(err, err_set(err, -ENOENT, "%s: cannot open: %s (copy the sample conf/default.conf there and edit it, or name another file with -c FILE)",
+		return as_usage(err, err_set(err, -ENOENT,
+					     "%s: cannot open: %s (copy the sample conf/default.conf there and edit it, or name another file with -c FILE)",
 					     file, strerror(errnum)));
 	return as_usage(err, err_set(err, errnum, "%s: cannot open", file));
 }

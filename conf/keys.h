@@ -19,9 +19,9 @@ struct key {
 	const char *section, *name;
 	enum { KEY_SCALAR, KEY_LIST } kind; /* a list key may repeat */
 	key_parser *parse;
-	const char *value; /* the default, as it would stand in the file; NULL: none */
-	size_t field;      /* offsetof(struct conf, ...), for the parsers that serve several keys */
-	int min, max;      /* the range of a number; of a time, in milliseconds */
+	const char *value;   /* the default, as it would stand in the file; NULL: none */
+	size_t field;        /* offsetof(struct conf, ...), for the parsers that serve several keys */
+	int min, max;        /* the range of a number; of a time, in milliseconds */
 	const char *word[2]; /* the two words of a choice: for false and for true */
 	bool may_be_empty;
 };

@@ -22,15 +22,15 @@ struct scope {
 struct parser {
 	const char *file, *hostname;
 	const char *text, *pos, *end;
-	int line;              /* the one that was read last, from 1 */
+	int line; /* the one that was read last, from 1 */
 	char section[SECTION_MAX + 1];
-	size_t scope_index;    /* of the section */
+	size_t scope_index; /* of the section */
 	struct scope *scope;
 	size_t scope_count;
 	struct entries *entries;
-	struct conf scratch;   /* every value is tried here as it is read, also those of other hosts */
+	struct conf scratch; /* every value is tried here as it is read, also those of other hosts */
 	struct err *err;
-	int ret;               /* of the first error; the reader then reports the end of the file */
+	int ret; /* of the first error; the reader then reports the end of the file */
 	int error_line;
 };
 
@@ -353,7 +353,13 @@ static void parser_clear(struct parser *p)
 int parse_text(struct entries *entries, const char *text, size_t size, const char *file, const char *hostname, struct err *err)
 {
 	struct parser p = {
-		.file = file, .hostname = hostname, .text = text, .pos = text, .end = text + size, .entries = entries, .err = err,
+		.file = file,
+		.hostname = hostname,
+		.text = text,
+		.pos = text,
+		.end = text + size,
+		.entries = entries,
+		.err = err,
 	};
 	int ret;
 

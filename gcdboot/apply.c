@@ -15,8 +15,8 @@
 #include "text.h"
 
 /*
- * A thread works the steps off in order. Where a step does not come back, the thread is left in the kernel and another goes on behind it, so that all the sources that
- * hang wait at the same time. The first stall is taken for a busy machine for a while; after that they are expected.
+ * A thread works the steps off in order. Where a step does not come back, the thread is left in the kernel and another goes on behind it, so that all
+ * the sources that hang wait at the same time. The first stall is taken for a busy machine for a while; after that they are expected.
  */
 #define STALL_FIRST_MS 100
 #define STALL_NEXT_MS 10
@@ -100,8 +100,8 @@ static int bind_any(const struct work *work, const struct step *step, struct err
 }
 
 /*
- * The quick way, where the mount point is a directory: two system calls less, which counts with thousands of mounts. A file is refused by the kernel (ENOTDIR) before
- * anything has changed. Not for autofs: mount(2) would trigger it.
+ * The quick way, where the mount point is a directory: two system calls less, which counts with thousands of mounts. A file is refused by the kernel
+ * (ENOTDIR) before anything has changed. Not for autofs: mount(2) would trigger it.
  */
 static int bind_step(const struct work *work, const struct step *step, struct err *err)
 {
@@ -120,8 +120,8 @@ static int bind_step(const struct work *work, const struct step *step, struct er
 }
 
 /*
- * Whether a thread is still at work on something above the step. Steps that were put off are taken up in their order, so one above it that was put off too has
- * gone before, or is blocked by the same.
+ * Whether a thread is still at work on something above the step. Steps that were put off are taken up in their order, so one above it that was put
+ * off too has gone before, or is blocked by the same.
  */
 static bool is_blocked(const struct work *work, size_t index)
 {
@@ -184,8 +184,10 @@ static void finish_step(struct work *work, size_t index, int r, const struct err
 		work->stop = true;
 	} else if (r == -ENOSPC && strncmp(why->msg, "cannot mount it", 15) == 0) {
 		work->outcome[index] = FAILED;
-		work->error = err_set(work->err, -ENOSPC, "cannot bind %s: the kernel's limit on mounts is reached after %u binds (fs.mount-max, or the container's): leave some out with [bind] exclude",
-				      step->source, work->result->bound);
+		work->error = err_set(
+		    work->err, -ENOSPC,
+		    "cannot bind %s: the kernel's limit on mounts is reached after %u binds (fs.mount-max, or the container's): leave some out with [bind] exclude",
+		    step->source, work->result->bound);
 		work->stop = true;
 	} else {
 		work->outcome[index] = SKIPPED;

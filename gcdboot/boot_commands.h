@@ -7,8 +7,9 @@
 #include "state.h"
 
 /*
- * Adds the configured commands to the state: pending, or left out where a default's file is not in the root. A script that a command line names by a plain absolute path must
- * be there and executable, and so must /bin/sh: -errno with err (FILE:LINE and usage, where a line of the file is to blame) otherwise.
+ * Adds the configured commands to the state: pending, or left out where a default's file is not in the root. A script that a command line names by a
+ * plain absolute path must be there and executable, and so must /bin/sh: -errno with err (FILE:LINE and usage, where a line of the file is to blame)
+ * otherwise.
  */
 int boot_commands_list(const struct conf *conf, int root, struct state *state, struct err *err);
 

@@ -10,7 +10,7 @@
 
 struct builder {
 	pid_t pid;
-	int socket; /* readable when the builder has something to say */
+	int socket;   /* readable when the builder has something to say */
 	int ns, root; /* what it built; -1 until then */
 	char *report;
 	size_t report_len;
@@ -20,8 +20,8 @@ struct builder {
 int builder_start(struct builder *builder, const struct conf *conf, const char *root_path, int log_fd, struct err *err);
 
 /*
- * Reads what the builder has sent. Returns -EAGAIN until it is complete; then 0 with ns and root open and `state` filled in (device, ids, what was skipped, the commands), or the
- * builder's own -errno with its message. What it did before it failed is undone already.
+ * Reads what the builder has sent. Returns -EAGAIN until it is complete; then 0 with ns and root open and `state` filled in (device, ids, what was
+ * skipped, the commands), or the builder's own -errno with its message. What it did before it failed is undone already.
  */
 int builder_read(struct builder *builder, struct state *state, struct err *err);
 

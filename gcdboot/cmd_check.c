@@ -56,8 +56,8 @@ static void check_mount_point(struct findings *findings, const char *path, const
 	else if (!S_ISDIR(st.st_mode))
 		findings_add(findings, FINDING_STOPS, "choose another [root] path", "the mount point %s is not a directory", path);
 	else if (!directory && table_find_target(table, path))
-		findings_add(findings, FINDING_SPOILS, "unmount it, or choose another [root] path", "on the mount point %s %s is mounted already: it would be covered", path,
-			     table_find_target(table, path)->source);
+		findings_add(findings, FINDING_SPOILS, "unmount it, or choose another [root] path",
+			     "on the mount point %s %s is mounted already: it would be covered", path, table_find_target(table, path)->source);
 	else
 		findings_add(findings, FINDING_OK, NULL, "the mount point is %s", path);
 }

@@ -129,7 +129,9 @@ static int stop(const struct cmd_options *options, struct rundir *rundir, struct
 		if (r == 0)
 			return stop_orphan(options, rundir, err);
 		if (r != -EALREADY || waited >= SOCKET_MS)
-			return r == -EALREADY ? err_set(err, -ETIMEDOUT, "the supervisor holds %s/lock, but does not answer on %s", rundir->path, rundir->control) : r;
+			return r == -EALREADY
+				   ? err_set(err, -ETIMEDOUT, "the supervisor holds %s/lock, but does not answer on %s", rundir->path, rundir->control)
+				   : r;
 		poll(NULL, 0, LOOK_MS);
 	}
 }

@@ -258,7 +258,10 @@ static int scan_all(struct scan *scan, FILE *partitions)
 	unsigned long long blocks;
 	int name, ret;
 
-	/* The first two lines are a heading and an empty one: sscanf() reads no number there. An extended partition has one block: the list of the logical ones. */
+	/*
+	 * The first two lines are a heading and an empty one: sscanf() reads no number there. An extended partition has one block: the list of the
+	 * logical ones.
+	 */
 	while (getline(&line, &size, partitions) >= 0) {
 		line[strcspn(line, "\n")] = '\0';
 		name = 0;

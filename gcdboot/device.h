@@ -11,7 +11,7 @@
 
 /* One filesystem (or other content) on a block device, as libblkid sees it. Strings are owned; NULL where absent. */
 struct device {
-	char *node;   /* "/dev/sdb1" */
+	char *node; /* "/dev/sdb1" */
 	dev_t dev;
 	uint64_t size; /* bytes */
 	char *type;    /* "ext4", "swap", "crypto_LUKS", "LVM2_member"; NULL where nothing was recognised */
@@ -36,8 +36,8 @@ enum device_kind { DEVICE_BLOCK, DEVICE_DIRECTORY, DEVICE_IMAGE };
 
 struct device_found {
 	enum device_kind kind;
-	char *path;     /* device node, directory or image file */
-	char *type;     /* filesystem type that libblkid found; NULL for a directory */
+	char *path;            /* device node, directory or image file */
+	char *type;            /* filesystem type that libblkid found; NULL for a directory */
 	uint64_t offset, size; /* DEVICE_IMAGE: where the filesystem lies in the file, in bytes; size 0: to the end */
 };
 

@@ -27,8 +27,8 @@ bool device_is_filesystem(const struct device *device);
 int device_match(struct device_matches *matches, const struct device_list *list, enum conf_source kind, const char *value);
 
 /*
- * Refuses a device on which there is no filesystem, and tells what is there and what to do about it. `name` is how to call it (as text_safe() made it). type_given: the
- * configuration names the type, so that what libblkid does not know may be tried. Returns 0 or -EINVAL.
+ * Refuses a device on which there is no filesystem, and tells what is there and what to do about it. `name` is how to call it (as text_safe() made
+ * it). type_given: the configuration names the type, so that what libblkid does not know may be tried. Returns 0 or -EINVAL.
  */
 int device_refuse_content(const struct device *device, const char *name, bool type_given, struct err *err);
 

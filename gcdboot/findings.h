@@ -6,9 +6,9 @@
 #include <stdio.h>
 
 enum severity {
-	FINDING_OK,    /* looked at, and in order */
+	FINDING_OK,     /* looked at, and in order */
 	FINDING_SPOILS, /* the boot goes on, but not as one would wish */
-	FINDING_STOPS, /* the boot would fail */
+	FINDING_STOPS,  /* the boot would fail */
 };
 
 struct finding {

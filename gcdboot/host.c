@@ -45,7 +45,8 @@ int host_check_privilege(struct err *err)
 	int r = 0;
 
 	if (geteuid() != 0)
-		return err_set(err, -EPERM, host_kind() == HOST_WSL ? "needs root: run it as `wsl.exe -u root gcdboot`, or with sudo" : "needs root: run it with sudo");
+		return err_set(err, -EPERM,
+			       host_kind() == HOST_WSL ? "needs root: run it as `wsl.exe -u root gcdboot`, or with sudo" : "needs root: run it with sudo");
 	caps = cap_get_proc();
 	if (!caps)
 		return err_set(err, errno, "cannot read the own capabilities");
@@ -54,7 +55,8 @@ int host_check_privilege(struct err *err)
 
 		cap_get_flag(caps, needed[i].cap, CAP_EFFECTIVE, &has);
 		if (has != CAP_SET)
-			r = err_set(err, -EPERM, "needs %s (to %s), which this root does not have: a container may have taken it away", needed[i].name, needed[i].use);
+			r = err_set(err, -EPERM, "needs %s (to %s), which this root does not have: a container may have taken it away", needed[i].name,
+				    needed[i].use);
 	}
 	cap_free(caps);
 	return r;

@@ -70,7 +70,8 @@ static void inspect_commands(struct findings *findings, const struct conf *conf,
 		for (size_t i = 0; i < state.command_count; i++)
 			left_out += state.command[i].run == RUN_LEFT_OUT;
 		if (state.command_count > 0 && left_out == state.command_count)
-			findings_add(findings, FINDING_SPOILS, "name what the OS starts with in [boot]", "none of the default boot commands has its file in this root: nothing would be started");
+			findings_add(findings, FINDING_SPOILS, "name what the OS starts with in [boot]",
+				     "none of the default boot commands has its file in this root: nothing would be started");
 		else
 			findings_add(findings, FINDING_OK, NULL, "boot commands: %zu, of which %zu have no file in this root", state.command_count, left_out);
 	}
@@ -98,7 +99,8 @@ static bool is_empty_dir(int root, const char *path)
 /* The directories that an OS keeps itself in; a mount of the host on one of them would hide the OS from itself. */
 static bool is_own_directory(const char *target)
 {
-	static const char *const own[] = { "/bin", "/sbin", "/lib", "/lib64", "/usr", "/etc", "/var", "/opt", "/home", "/root", "/srv", "/boot", "/usr/local", "/var/lib", "/var/log" };
+	static const char *const own[] = { "/bin",  "/sbin", "/lib", "/lib64", "/usr",       "/etc",     "/var",    "/opt",
+					   "/home", "/root", "/srv", "/boot",  "/usr/local", "/var/lib", "/var/log" };
 
 	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
 		if (strcmp(target, own[i]) == 0)
@@ -119,12 +121,14 @@ static void inspect_binds(struct findings *findings, const struct plan *plan, in
 			auto_free char *mend = NULL;
 
 			if (asprintf(&mend, "exclude = %s in [bind], if the OS is to keep its own", step->target) > 0)
-				findings_add(findings, FINDING_SPOILS, mend, "the host's %s is a mount: it would cover the OS's own %s", step->target, step->target);
+				findings_add(findings, FINDING_SPOILS, mend, "the host's %s is a mount: it would cover the OS's own %s", step->target,
+					     step->target);
 		}
 		missing += !(step->flags & (STEP_CREATE | STEP_OPTIONAL)) && !exists(root, step->target);
 	}
 	if (missing)
-		findings_add(findings, FINDING_SPOILS, "make them in the root, or create = yes in [bind]", "%zu mounts of the host have no mount point in the root, and would be skipped", missing);
+		findings_add(findings, FINDING_SPOILS, "make them in the root, or create = yes in [bind]",
+			     "%zu mounts of the host have no mount point in the root, and would be skipped", missing);
 }
 
 static void inspect_escape(struct findings *findings, int root)
@@ -139,7 +143,8 @@ static void inspect_escape(struct findings *findings, int root)
 			return;
 		}
 	}
-	findings_add(findings, FINDING_SPOILS, "copy chroot_escape to usr/local/sbin in the root", "there is no chroot_escape in the root: no way back to the host from inside");
+	findings_add(findings, FINDING_SPOILS, "copy chroot_escape to usr/local/sbin in the root",
+		     "there is no chroot_escape in the root: no way back to the host from inside");
 }
 
 /* Findings as lines of NUL-terminated strings: severity, text, mend ("" for none). */

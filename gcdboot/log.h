@@ -24,8 +24,8 @@ void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /*
- * A step begins: a terminal shows it at once, and how long it has been waiting whenever log_step_tick() is called. log_step_done() ends it with its outcome and
- * the time it took; elsewhere than on a terminal that is its one line. At most one step is open at a time.
+ * A step begins: a terminal shows it at once, and how long it has been waiting whenever log_step_tick() is called. log_step_done() ends it with its
+ * outcome and the time it took; elsewhere than on a terminal that is its one line. At most one step is open at a time.
  */
 void log_step(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_step_tick(void);

@@ -21,7 +21,6 @@
 #define FIELDS 7 /* of a line of passwd(5), the longer one */
 #define NO_HOME "/"
 #define NO_SHELL "/bin/sh"
-#define DESCRIPTORS_MAX (1 << 20) /* the kernel's own default for fs.nr_open */
 
 /*
  * Reads etc/passwd or etc/group: malloc'ed, or NULL. The root may be anyone's: a fifo there must not make us wait, and a file of /proc or /sys must
@@ -236,27 +235,17 @@ static int become_root(const struct login *login, struct err *err)
 	return 0;
 }
 
-/* close_range(2) came with Linux 5.9. Before, one by one: /proc/self/fd may be another root's by now, or nothing. */
-static void close_descriptors(void)
-{
-	struct rlimit limit;
-	int end = DESCRIPTORS_MAX;
-
-	if (syscall(SYS_close_range, STDERR_FILENO + 1, ~0u, 0) == 0)
-		return;
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max < DESCRIPTORS_MAX)
-		end = (int)limit.rlim_max;
-	for (int fd = STDERR_FILENO + 1; fd < end; fd++)
-		close(fd);
-}
-
-/* execve(2) resets handlers, but keeps what is ignored or blocked. */
+/*
+ * execve(2) resets handlers, but keeps what is ignored or blocked. By the system call itself: signal(3) refuses the two that glibc keeps for itself,
+ * and a posix_spawn'ed ancestor may have left them ignored.
+ */
 static void reset_signals(void)
 {
+	static const unsigned char by_default[64]; /* the kernel's struct sigaction, all zero: SIG_DFL, no flags */
 	sigset_t none;
 
 	for (int sig = 1; sig < NSIG; sig++)
-		signal(sig, SIG_DFL);
+		syscall(SYS_rt_sigaction, sig, by_default, NULL, (size_t)(NSIG - 1) / 8);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -306,7 +295,7 @@ int login_exec(const struct login *login, char *const *argv, char **environment,
 		err_set(err, errno, "cannot change to /");
 		return 1;
 	}
-	close_descriptors();
+	close_from(STDERR_FILENO + 1);
 	reset_signals();
 	/* execvp(3) searches the PATH of `environ`, execvpe(3) too, not that of the environment it passes on. */
 	environ = environment;

@@ -21,8 +21,15 @@ struct command {
 	const char *help;
 };
 
-#define COMMON_LONG { "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'V' }
-#define END_LONG { NULL, 0, NULL, 0 }
+#define COMMON_LONG                                                                                                                                            \
+	{ "help", no_argument, NULL, 'h' },                                                                                                                    \
+	{                                                                                                                                                      \
+		"version", no_argument, NULL, 'V'                                                                                                              \
+	}
+#define END_LONG                                                                                                                                               \
+	{                                                                                                                                                      \
+		NULL, 0, NULL, 0                                                                                                                               \
+	}
 
 static const struct option plain_long[] = { COMMON_LONG, END_LONG };
 static const struct option boot_long[] = { COMMON_LONG,
@@ -116,8 +123,8 @@ static int show_help(int option, const struct command *command)
 	else if (!command)
 		print_help();
 	else
-		printf("Usage: gcdboot %s %s\n\n%s\n -h, --help             show this help\n -V, --version          show the version\n", command->name, command->usage,
-		       command->help);
+		printf("Usage: gcdboot %s %s\n\n%s\n -h, --help             show this help\n -V, --version          show the version\n", command->name,
+		       command->usage, command->help);
 	return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 

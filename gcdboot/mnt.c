@@ -140,8 +140,8 @@ static unsigned long statvfs_to_mount_flags(unsigned long f_flag)
 	static const struct {
 		unsigned long vfs, ms;
 	} map[] = {
-		{ ST_NOSUID, MS_NOSUID },         { ST_NODEV, MS_NODEV },           { ST_NOEXEC, MS_NOEXEC },
-		{ ST_NOATIME, MS_NOATIME },       { ST_NODIRATIME, MS_NODIRATIME }, { ST_RELATIME, MS_RELATIME },
+		{ ST_NOSUID, MS_NOSUID },   { ST_NODEV, MS_NODEV },           { ST_NOEXEC, MS_NOEXEC },
+		{ ST_NOATIME, MS_NOATIME }, { ST_NODIRATIME, MS_NODIRATIME }, { ST_RELATIME, MS_RELATIME },
 	};
 	unsigned long flags = 0;
 

@@ -19,14 +19,14 @@ struct mnt_root {
 	const char *target; /* an existing directory of the host */
 	const char *type;   /* NULL: libmount finds it out */
 	const char *options;
-	bool directory;     /* bind the source, with what is mounted below it */
-	bool image;         /* through a loop device that goes away with the mount */
+	bool directory; /* bind the source, with what is mounted below it */
+	bool image;     /* through a loop device that goes away with the mount */
 	uint64_t offset, size;
 };
 
 /*
- * Mounts the root through libmount, without /sbin/mount.* helpers and without a trace in /run/mount; its mount is then made private, so that nothing that is
- * mounted in it spreads. Returns 0 or -errno.
+ * Mounts the root through libmount, without /sbin/mount.* helpers and without a trace in /run/mount; its mount is then made private, so that nothing
+ * that is mounted in it spreads. Returns 0 or -errno.
  */
 int mnt_root(const struct mnt_root *root, struct err *err);
 
@@ -43,8 +43,8 @@ int mnt_open_source(struct mnt_source *source, const char *path, struct err *err
 int mnt_attach(const struct mnt_source *source, int target_fd, struct err *err);
 
 /*
- * The quick way for directories: binds the directory `source` on target_fd with one mount(2) call. Changes the caller's working directory to the target (that is how a
- * descriptor is named to mount(2) without /proc). Triggers an automount where the source is one.
+ * The quick way for directories: binds the directory `source` on target_fd with one mount(2) call. Changes the caller's working directory to the
+ * target (that is how a descriptor is named to mount(2) without /proc). Triggers an automount where the source is one.
  */
 int mnt_bind_directory(const char *source, int target_fd, struct err *err);
 

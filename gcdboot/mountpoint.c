@@ -22,10 +22,10 @@ static const char *configured(const struct conf *conf)
 /* realpath(3) of the part that exists, with the rest behind it. */
 static char *resolve(const char *path)
 {
-	auto_free char *head = path_clean(path), *real = NULL;
+	auto_free char *whole = path_clean(path), *head = path_clean(path), *real = NULL;
 	size_t cut;
 
-	if (!head)
+	if (!whole || !head)
 		return NULL;
 	cut = strlen(head);
 	while (!(real = realpath(head, NULL)) && errno == ENOENT && cut > 1) {
@@ -33,7 +33,10 @@ static char *resolve(const char *path)
 			cut--;
 		head[cut > 1 ? --cut : 1] = '\0';
 	}
-	return real ? path_join(real, path + (cut > 1 ? cut : 0)) : NULL;
+	if (!real || whole[cut] == '\0')
+		return real ? strdup(real) : NULL;
+	/* "/" ends in the slash that the rest begins with. */
+	return path_join(strcmp(real, "/") == 0 ? "" : real, whole + (cut > 1 ? cut : 0));
 }
 
 char *mountpoint_path(const struct conf *conf, struct err *err)

@@ -9,8 +9,8 @@
 #define MOUNTPOINT_DEFAULT "/usr/local/GCD"
 
 /*
- * The root's mount point as configured: [root] path; without one a directory is its own, and the rest goes to MOUNTPOINT_DEFAULT. Links are resolved as far as the
- * path exists. Returns a malloc'ed path, or NULL with err (usage: it is the running system's own root).
+ * The root's mount point as configured: [root] path; without one a directory is its own, and the rest goes to MOUNTPOINT_DEFAULT. Links are resolved
+ * as far as the path exists. Returns a malloc'ed path, or NULL with err (usage: it is the running system's own root).
  */
 char *mountpoint_path(const struct conf *conf, struct err *err);
 

@@ -11,24 +11,24 @@
 #include "table.h"
 
 enum step_kind {
-	STEP_FIND,      /* find the root's device or file: source; waits up to timeout_ms */
-	STEP_FSCK,      /* check its filesystem */
-	STEP_UNSHARE,   /* a mount namespace of its own, recursive slave */
-	STEP_MOUNT,     /* mount the root: source on target, with type and options */
-	STEP_BIND,      /* bind one mount or path of the host: source on target */
-	STEP_RUN,       /* a boot command, waited for */
-	STEP_REQUIRE,   /* the same, but its failure fails the boot */
-	STEP_DAEMON,    /* a boot command, not waited for */
+	STEP_FIND,    /* find the root's device or file: source; waits up to timeout_ms */
+	STEP_FSCK,    /* check its filesystem */
+	STEP_UNSHARE, /* a mount namespace of its own, recursive slave */
+	STEP_MOUNT,   /* mount the root: source on target, with type and options */
+	STEP_BIND,    /* bind one mount or path of the host: source on target */
+	STEP_RUN,     /* a boot command, waited for */
+	STEP_REQUIRE, /* the same, but its failure fails the boot */
+	STEP_DAEMON,  /* a boot command, not waited for */
 };
 
 enum step_flag {
 	STEP_OPTIONAL = 1 << 0, /* nothing is said where source or target do not exist (modules) */
 	STEP_REQUIRED = 1 << 1, /* a failure fails the boot (/proc, /sys, /dev) */
 	STEP_READONLY = 1 << 2, /* extra ...:ro */
-	STEP_CREATE   = 1 << 3, /* make a missing mount point, with parents */
-	STEP_DIR      = 1 << 4, /* the source is known to be the root directory of a filesystem */
-	STEP_AUTOFS   = 1 << 5, /* the source must be opened without triggering an automount */
-	STEP_DELETED  = 1 << 6, /* what is mounted there was unlinked: newer kernels answer a bind with ENOENT, older ones do it */
+	STEP_CREATE = 1 << 3,   /* make a missing mount point, with parents */
+	STEP_DIR = 1 << 4,      /* the source is known to be the root directory of a filesystem */
+	STEP_AUTOFS = 1 << 5,   /* the source must be opened without triggering an automount */
+	STEP_DELETED = 1 << 6,  /* what is mounted there was unlinked: newer kernels answer a bind with ENOENT, older ones do it */
 };
 
 struct step {

@@ -53,7 +53,8 @@ int procs_read(struct proc *proc, pid_t pid)
 	*close = '\0';
 	*proc = (struct proc){ .pid = pid };
 	snprintf(proc->name, sizeof proc->name, "%s", open + 1);
-	if (sscanf(close + 1, " %c %d %*d %*d %d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64, &run, &proc->parent, &tty, &proc->start) != 4)
+	if (sscanf(close + 1, " %c %d %*d %*d %d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %" SCNu64, &run, &proc->parent, &tty, &proc->start) !=
+	    4)
 		return -EPROTO;
 	proc->zombie = run == 'Z' || run == 'X';
 	proc->has_tty = tty != 0;

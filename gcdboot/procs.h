@@ -25,9 +25,9 @@ struct procs {
 void procs_clear(struct procs *procs);
 
 /*
- * The living processes of the OS: those in its mount namespace; descendants of `supervisor` (0: unknown) that have made a mount namespace of their own, other than the
- * host's; processes in any other namespace into which the root's filesystem was copied (only where the root is a device of its own); with mount = host: those whose
- * root directory lies at or below the root. The caller itself never. Returns 0 or -errno.
+ * The living processes of the OS: those in its mount namespace; descendants of `supervisor` (0: unknown) that have made a mount namespace of their
+ * own, other than the host's; processes in any other namespace into which the root's filesystem was copied (only where the root is a device of its
+ * own); with mount = host: those whose root directory lies at or below the root. The caller itself never. Returns 0 or -errno.
  */
 int procs_find(struct procs *procs, const struct state *state, pid_t supervisor, struct err *err);
 
@@ -38,8 +38,9 @@ int procs_read(struct proc *proc, pid_t pid);
 bool procs_alive(pid_t pid, uint64_t start);
 
 /*
- * Adds a line "pid 123 (name): /proc/123/fd/4 -> /usr/local/GCD/var/log" to `holders` for each path at or below root_path that a process (of any namespace) has as
- * working directory, root, executable, open file or mapping, and for each mount namespace that has the device dev_major:dev_minor mounted. Links are read, never followed.
+ * Adds a line "pid 123 (name): /proc/123/fd/4 -> /usr/local/GCD/var/log" to `holders` for each path at or below root_path that a process (of any
+ * namespace) has as working directory, root, executable, open file or mapping, and for each mount namespace that has the device dev_major:dev_minor
+ * mounted. Links are read, never followed.
  */
 int procs_holders(struct strlist *holders, const char *root_path, unsigned dev_major, unsigned dev_minor, struct err *err);
 

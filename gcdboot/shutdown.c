@@ -88,7 +88,8 @@ static void signal_term(const struct proc *proc)
 }
 
 /*
- * Tells every process of the OS to end, also those that appear on the way, until none is left or the deadline is over. Returns how many are left, or -errno.
+ * Tells every process of the OS to end, also those that appear on the way, until none is left or the deadline is over. Returns how many are left, or
+ * -errno.
  */
 static ssize_t end_processes(const struct shutdown *shutdown, bool by_force, int64_t deadline, struct err *err)
 {

@@ -8,17 +8,18 @@
 
 struct shutdown {
 	struct state *state;
-	struct spawn *spawn;          /* its root descriptor is closed on the way: it would keep the root busy */
+	struct spawn *spawn;            /* its root descriptor is closed on the way: it would keep the root busy */
 	const struct strlist *commands; /* [stop] run; NULL: none (a boot that failed) */
-	pid_t supervisor;             /* whose descendants the OS's processes are; 0: unknown */
+	pid_t supervisor;               /* whose descendants the OS's processes are; 0: unknown */
 	int null_fd, log_fd;
 	int timeout_ms;
 };
 
 /*
- * Runs the stop commands, sends TERM to every process of the OS (HUP too where it has a terminal), KILL to those left after three quarters of the time, turns off its swap, unmounts the
- * latest first, and looks whether the block device is free. Everything is bounded by the time, plus 2 s of grace for the kernel. Tells each step through log.h.
- * Returns 0 with nothing left, or -EBUSY with err; what holds it, and what could not be unmounted, has been told line by line then.
+ * Runs the stop commands, sends TERM to every process of the OS (HUP too where it has a terminal), KILL to those left after three quarters of the
+ * time, turns off its swap, unmounts the latest first, and looks whether the block device is free. Everything is bounded by the time, plus 2 s of
+ * grace for the kernel. Tells each step through log.h. Returns 0 with nothing left, or -EBUSY with err; what holds it, and what could not be
+ * unmounted, has been told line by line then.
  */
 int shutdown_run(struct shutdown *shutdown, struct err *err);
 

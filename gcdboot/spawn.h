@@ -18,8 +18,8 @@ struct spawn {
 };
 
 /*
- * Turns the calling process into one of the OS: namespace, root directory, "/" as working directory, bounding set. After it nothing of the host is reached by
- * path. Returns 0 or -errno.
+ * Turns the calling process into one of the OS: namespace, root directory, "/" as working directory, bounding set. After it nothing of the host is
+ * reached by path. Returns 0 or -errno.
  */
 int spawn_enter(const struct spawn *spawn, struct err *err);
 
@@ -27,8 +27,9 @@ int spawn_enter(const struct spawn *spawn, struct err *err);
 char **spawn_passed(const struct spawn *spawn);
 
 /*
- * Forks a child that runs line by the root's own /bin/sh -c: in a session of its own, without a terminal, stdin from null_fd, stdout and stderr to log_fd, default signals, a clean
- * environment. Returns its pid or -errno. What goes wrong in the child is written to log_fd; it then ends with 126 or 127.
+ * Forks a child that runs line by the root's own /bin/sh -c: in a session of its own, without a terminal, stdin from null_fd, stdout and stderr to
+ * log_fd, default signals, a clean environment. Returns its pid or -errno. What goes wrong in the child is written to log_fd; it then ends with 126
+ * or 127.
  */
 pid_t spawn_shell(const struct spawn *spawn, const char *line, int null_fd, int log_fd, struct err *err);
 

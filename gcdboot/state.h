@@ -42,14 +42,14 @@ struct state {
 	char *root; /* the root's mount point on the host */
 	bool namespace_host;
 
-	struct host_ns ns;   /* the OS's mount namespace */
-	int root_mount;      /* mount id of the root; 0: not mounted */
+	struct host_ns ns;             /* the OS's mount namespace */
+	int root_mount;                /* mount id of the root; 0: not mounted */
 	unsigned dev_major, dev_minor; /* of the root's filesystem */
-	unsigned bound;      /* how many mounts of the host are in it */
+	unsigned bound;                /* how many mounts of the host are in it */
 
-	struct strlist made;    /* directories of the host that the boot made, parents first: removed at stop */
+	struct strlist made;                /* directories of the host that the boot made, parents first: removed at stop */
 	struct strlist swaps_before, swaps; /* swap in use before the boot; what the boot commands added */
-	struct strlist skipped; /* "TARGET: why" */
+	struct strlist skipped;             /* "TARGET: why" */
 
 	struct state_command *command;
 	size_t command_count;

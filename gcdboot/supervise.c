@@ -35,9 +35,9 @@ struct supervisor {
 	int host[2]; /* the host's mount namespace and root, for chroot_escape */
 	int null_fd, log_fd, signals, listener;
 	struct builder builder;
-	size_t current;        /* the boot command that is waited for */
+	size_t current;          /* the boot command that is waited for */
 	int64_t began, deadline; /* of it, in ms; deadline 0: none */
-	off_t output;          /* where its output begins in the boot log */
+	off_t output;            /* where its output begins in the boot log */
 	struct peer {
 		int fd;
 	} peers[PEERS_MAX];
@@ -216,7 +216,8 @@ static void boot_done(struct supervisor *s)
 	state->phase = PHASE_UP;
 	save(s);
 	state_time(state->since, since);
-	log_note("up: %s on %s, since %s, supervised by pid %d%s", state->device, state->root, since, getpid(), state_degraded(state) ? "; degraded, see `gcdboot status`" : "");
+	log_note("up: %s on %s, since %s, supervised by pid %d%s", state->device, state->root, since, getpid(),
+		 state_degraded(state) ? "; degraded, see `gcdboot status`" : "");
 	notify_send(s->setup->notify_socket, "READY=1");
 	tell_ready(s, 0);
 }

@@ -19,8 +19,8 @@ struct supervise {
 };
 
 /*
- * Boots (or takes over), runs the boot commands, answers the control socket, and returns once the OS is stopped: 0 after an orderly stop, or -errno where the boot failed or
- * something was left at the end. SIGTERM and SIGINT stop it; SIGHUP does nothing.
+ * Boots (or takes over), runs the boot commands, answers the control socket, and returns once the OS is stopped: 0 after an orderly stop, or -errno
+ * where the boot failed or something was left at the end. SIGTERM and SIGINT stop it; SIGHUP does nothing.
  */
 int supervise_run(const struct supervise *setup, struct err *err);
 

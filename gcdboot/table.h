@@ -9,17 +9,17 @@
 
 /* One line of /proc/self/mountinfo or /proc/mounts, decoded. Absent fields are NULL (strings) or -1 (numbers). */
 struct table_mount {
-	int id;             /* mount id; -1 in a /proc/mounts table */
-	int parent;         /* parent's mount id; -1 where unknown */
+	int id;                /* mount id; -1 in a /proc/mounts table */
+	int parent;            /* parent's mount id; -1 where unknown */
 	unsigned major, minor; /* 0:0 where unknown */
-	const char *root;   /* what of the filesystem is mounted, with a "//deleted" tail where that was unlinked; NULL where unknown */
-	const char *target; /* the mount point, decoded and clean (path_clean()), without a "//deleted" tail */
+	const char *root;      /* what of the filesystem is mounted, with a "//deleted" tail where that was unlinked; NULL where unknown */
+	const char *target;    /* the mount point, decoded and clean (path_clean()), without a "//deleted" tail */
 	const char *type;
-	const char *source; /* may be "" */
-	const char *options; /* of the mount: "rw,nosuid" */
+	const char *source;        /* may be "" */
+	const char *options;       /* of the mount: "rw,nosuid" */
 	const char *super_options; /* of the filesystem; NULL where unknown */
-	const char *propagation; /* the optional fields: "shared:1 master:2"; "" where private */
-	bool deleted;       /* the mount point was unlinked ("//deleted") */
+	const char *propagation;   /* the optional fields: "shared:1 master:2"; "" where private */
+	bool deleted;              /* the mount point was unlinked ("//deleted") */
 };
 
 struct table {

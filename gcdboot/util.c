@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 static int strlist_take(struct strlist *list, char *s)
@@ -58,13 +59,18 @@ void strlist_clear(struct strlist *list)
 	*list = (struct strlist){ 0 };
 }
 
+/* Where no limit is set, more than any kernel allows by default. */
+#define DESCRIPTORS_MAX (1 << 20)
+
 void close_from(int first)
 {
-	long max;
+	struct rlimit limit;
+	int end = DESCRIPTORS_MAX;
 
 	if (syscall(SYS_close_range, first, ~0u, 0) == 0)
 		return;
-	max = sysconf(_SC_OPEN_MAX);
-	for (int fd = first; fd < (max > 0 ? max : 1024); fd++)
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max < DESCRIPTORS_MAX)
+		end = (int)limit.rlim_max;
+	for (int fd = first; fd < end; fd++)
 		close(fd);
 }

@@ -81,7 +81,7 @@ file_of() {
 	debugfs -R "cat $2" "$1" 2>/dev/null
 }
 
-# swap_is_on DEVICE
+# swap_is_on DEVICE: the kernel names it by the path below the OS's root, where the OS turned it on.
 swap_is_on() {
-	grep -qE "^$1[[:space:]]" /proc/swaps
+	grep -qE "^[^ ]*$1[[:space:]]" /proc/swaps
 }

@@ -37,7 +37,7 @@ mount -t tmpfs mine /mounted
 mkdir /mounted/below
 mount -t tmpfs mine2 /mounted/below
 # Out of the OS: it belongs to the host from there on.
-chroot_escape sh -c "exec -a p_escaped sleep 100 </dev/null >/dev/null 2>&1" &
+chroot_escape sh -c "exec sleep 100 </dev/null >/dev/null 2>&1" &
 ' >"$T/tree/etc/rc.d/processes"
 chmod 755 "$T/tree/etc/rc.d/"*
 os_disk stop1
@@ -85,7 +85,7 @@ done
 wait_for 10 os enter svok /service/clock
 ok "services run" os enter svok /service/clock
 is "$(os_pids p_stopped | xargs ps -o stat= -p | cut -c1)" T "one process is stopped"
-is "$(cat /proc/swaps | grep -c -e "^$os_swap" -e '/swap\\040file')" 2 "the OS's swap is on, a device and a file"
+is "$(grep -cE "$os_swap |/swap.040file " /proc/swaps)" 2 "the OS's swap is on, a device and a file"
 ok "a host's process that came out of the OS runs" pgrep -f 'sleep 100$'
 
 # A shell that a person left open; ash and bash ignore TERM there. Its terminal stays open until the end.
@@ -121,7 +121,7 @@ ok "the escaped process lives" pgrep -f 'sleep 100$'
 is "$(pgrep -f 'sleep 100$' | xargs -r ps -o stat= -p | cut -c1)" S "and was not even stopped"
 pkill -f 'sleep 100$'
 
-ok "the swap of the OS is off" bash -c "! grep -e '^$os_swap' -e 'swap.*file' /proc/swaps"
+ok "the swap of the OS is off" bash -c "! grep -E '$os_swap |/swap.040file ' /proc/swaps"
 ok "swap that was on before stays on" swap_is_on "$host_swap"
 host_same "mounts, /run, directories and processes are as before"
 ok "the device is free" device_is_free "$disk"
@@ -160,11 +160,32 @@ for how in require stop kill; do
 		is "$status" 0 "a stop during the boot, after swapon ($how)"
 		wait "$launcher" 2>/dev/null
 	fi
-	ok "the swap is off" bash -c "! grep -e '^$os_swap' /proc/swaps"
+	ok "the swap is off" bash -c "! grep '$os_swap ' /proc/swaps"
 	swap_is_on "$os_swap" && swapoff "$os_swap"
 	host_same "and nothing is left ($how)"
 	rm -rf "$rundir"
 done
+
+# ---- swap that the host turns on while the OS boots is the host's
+write_conf <<-END
+	[root]
+	source = LABEL=stop1
+	path = $rootdir
+	[boot]
+	run = until test -e /tmp/go; do usleep 10000; done
+END
+host_before
+os boot --detach >"$T/out" 2>&1 &
+launcher=$!
+wait_for 10 grep -q 'begin until' "$boot_log"
+swapon "$host_swap"
+ok "into the OS while a boot command runs" os enter touch /tmp/go
+wait "$launcher"
+is "$?" 0 "the boot goes on"
+stop
+is "$status" 0 "and the OS stops"
+ok "the host's swap is still on" swap_is_on "$host_swap"
+swapoff "$host_swap"
 
 # ---- the device can be taken away, mounted elsewhere, booted again
 write_conf <<-END
