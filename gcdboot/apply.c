@@ -191,7 +191,7 @@ static void finish_step(struct work *work, size_t index, int r, const struct err
 		work->stop = true;
 	} else {
 		work->outcome[index] = SKIPPED;
-		skip(work, step, why->msg);
+		skip(work, step, r == -ENOENT && (step->flags & STEP_DELETED) ? "what was mounted there has been deleted" : why->msg);
 	}
 }
 

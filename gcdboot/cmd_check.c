@@ -34,14 +34,16 @@ static void check_privilege(struct findings *findings)
 		findings_add(findings, FINDING_OK, NULL, "root, with the capabilities that are needed");
 }
 
-static void check_run(struct findings *findings, const struct rundir *rundir)
+/* Whether the OS is up: then its disk is in use, by right. */
+static bool check_run(struct findings *findings, const struct rundir *rundir)
 {
 	struct stat st;
 
 	if (rundir_is_locked(rundir))
-		findings_add(findings, FINDING_OK, NULL, "an OS is running from this configuration already: see `gcdboot status`");
+		findings_add(findings, FINDING_OK, NULL, "the OS is running: its disk is not looked at");
 	if (stat("/run", &st) == 0 && access("/run", W_OK) < 0)
 		findings_add(findings, FINDING_STOPS, "make /run writable (a tmpfs, as other hosts have it)", "cannot write to /run: %s", strerror(errno));
+	return rundir_is_locked(rundir);
 }
 
 /* Something else that is mounted there would be covered; what lies in it would be hidden. */
@@ -104,17 +106,18 @@ static void check_all(struct findings *findings, const struct conf *conf, const 
 	struct table table = { 0 };
 	struct plan plan = { 0 };
 	struct err err;
-	bool have_device, have_plan = false;
+	bool have_device = false, have_plan = false;
 
 	check_host(findings);
 	check_privilege(findings);
-	check_run(findings, rundir);
-	have_device = check_device(findings, conf, &found) == 0;
+	if (!check_run(findings, rundir))
+		have_device = check_device(findings, conf, &found) == 0;
 	if (table_read(&table, NULL, &err) < 0)
 		findings_add(findings, FINDING_STOPS, NULL, "%s", err.msg);
 	else
 		have_plan = check_plan(findings, conf, path, &table, &plan) == 0;
-	check_mount_point(findings, path, &table, have_device && found.kind == DEVICE_DIRECTORY);
+	if (!rundir_is_locked(rundir))
+		check_mount_point(findings, path, &table, have_device && found.kind == DEVICE_DIRECTORY);
 	if (have_device)
 		inspect_root(findings, conf, &found, have_plan ? &plan : NULL);
 	plan_clear(&plan);

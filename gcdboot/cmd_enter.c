@@ -11,17 +11,16 @@
 #include "supervise.h"
 
 /* From the supervisor, or, where that was killed, through a process of the OS. */
-static int find_os(const struct rundir *rundir, int fds[CONTROL_FDS], struct err *err)
+static int find_os(const struct rundir *rundir, struct state *state, int fds[CONTROL_FDS], struct err *err)
 {
-	struct state state = { 0 };
-	int r = control_get_fds(rundir->control, CONTROL_GET_OS, fds, err);
+	int r = state_load(state, rundir->path, err);
 
+	if (r == 0)
+		r = control_get_fds(rundir->control, CONTROL_GET_OS, fds, err);
 	if (r == 0 || rundir_is_locked(rundir))
 		return r;
-	r = state_load(&state, rundir->path, err);
-	if (r == 0)
-		r = supervise_find_os(&state, &fds[0], &fds[1], err);
-	state_clear(&state);
+	if (state->root)
+		r = supervise_find_os(state, &fds[0], &fds[1], err);
 	return r < 0 ? err_set(err, -ESRCH, "the OS is not running: `gcdboot` starts it") : 0;
 }
 
@@ -33,13 +32,13 @@ static bool is_own_ns(int ns)
 	return fstat(ns, &st) == 0 && host_own_ns(&own) == 0 && own.dev == st.st_dev && own.ino == st.st_ino;
 }
 
-static int enter(const struct cmd_options *options, const struct conf *conf, const int fds[CONTROL_FDS], struct err *err)
+static int enter(const struct cmd_options *options, const struct state *state, const int fds[CONTROL_FDS], struct err *err)
 {
 	struct spawn spawn = {
 		.ns = is_own_ns(fds[0]) ? -1 : fds[0],
 		.root = fds[1],
-		.caps_drop = &conf->caps_drop,
-		.env_pass = &conf->env_pass,
+		.caps_drop = &state->caps_drop,
+		.env_pass = &state->env_pass,
 		.environment = options->environment,
 	};
 	auto_free char **passed = spawn_passed(&spawn);
@@ -58,20 +57,18 @@ static int enter(const struct cmd_options *options, const struct conf *conf, con
 int cmd_enter(const struct cmd_options *options, struct err *err)
 {
 	int fds[CONTROL_FDS] = { -1, -1 };
-	struct conf conf = { 0 };
+	struct state state = { 0 };
 	struct rundir rundir;
 	int r = rundir_name(&rundir, options->name, err);
 
 	if (r == 0)
 		r = host_check_privilege(err);
 	if (r == 0)
-		r = find_os(&rundir, fds, err);
+		r = find_os(&rundir, &state, fds, err);
 	if (r == 0)
-		r = cmd_read_conf(options, &conf, err);
-	if (r == 0)
-		r = enter(options, &conf, fds, err);
+		r = enter(options, &state, fds, err);
 	for (int i = 0; i < CONTROL_FDS; i++)
 		cleanup_close(&fds[i]);
-	conf_clear(&conf);
+	state_clear(&state);
 	return r;
 }

@@ -56,7 +56,7 @@ static void read_stop_conf(const struct state *state, struct conf *conf)
 static int shut_down(const struct cmd_options *options, struct state *state, int ns, int root, struct err *err)
 {
 	struct conf conf = { 0 };
-	struct spawn spawn = { .ns = ns, .root = root, .caps_drop = &conf.caps_drop, .env_pass = &conf.env_pass, .environment = options->environment };
+	struct spawn spawn = { .ns = ns, .root = root, .caps_drop = &state->caps_drop, .env_pass = &state->env_pass, .environment = options->environment };
 	struct shutdown shutdown = { .state = state, .spawn = &spawn, .commands = &conf.stop.run };
 	int r;
 

@@ -2,8 +2,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cmd.h"
 #include "util.h"
@@ -247,6 +249,17 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
+/* What a careless parent may have left us: a mask of 0, children that nobody may wait for, signals that never arrive. */
+static void reset_process(void)
+{
+	sigset_t none;
+
+	umask(022);
+	signal(SIGCHLD, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 /* libmount and libblkid obey variables that are not ours to trust; the OS gets what [env] pass says from the copy. */
 static void take_environment(struct cmd_options *options)
 {
@@ -267,6 +280,7 @@ int main(int argc, char **argv)
 
 	if (argc < 1)
 		return EXIT_USAGE;
+	reset_process();
 	open_stdio();
 	close_from(STDERR_FILENO + 1);
 	take_environment(&options);

@@ -35,8 +35,7 @@ static char *resolve(const char *path)
 	}
 	if (!real || whole[cut] == '\0')
 		return real ? strdup(real) : NULL;
-	/* "/" ends in the slash that the rest begins with. */
-	return path_join(strcmp(real, "/") == 0 ? "" : real, whole + (cut > 1 ? cut : 0));
+	return path_join(real, whole + (cut > 1 ? cut : 0));
 }
 
 char *mountpoint_path(const struct conf *conf, struct err *err)

@@ -26,6 +26,8 @@ void state_clear(struct state *state)
 	strlist_clear(&state->made);
 	strlist_clear(&state->swaps_before);
 	strlist_clear(&state->swaps);
+	strlist_clear(&state->caps_drop);
+	strlist_clear(&state->env_pass);
 	strlist_clear(&state->skipped);
 	*state = (struct state){ 0 };
 }
@@ -95,6 +97,8 @@ char *state_format(const struct state *state)
 	put_list(out, "made", &state->made);
 	put_list(out, "swap-before", &state->swaps_before);
 	put_list(out, "swap", &state->swaps);
+	put_list(out, "cap-drop", &state->caps_drop);
+	put_list(out, "env-pass", &state->env_pass);
 	put_list(out, "skipped", &state->skipped);
 	for (size_t i = 0; i < state->command_count; i++)
 		put_command(out, &state->command[i]);
@@ -202,6 +206,8 @@ static int get_line(struct state *state, const char *key, const char *value)
 		{ "made", NULL, &state->made },
 		{ "swap-before", NULL, &state->swaps_before },
 		{ "swap", NULL, &state->swaps },
+		{ "cap-drop", NULL, &state->caps_drop },
+		{ "env-pass", NULL, &state->env_pass },
 		{ "skipped", NULL, &state->skipped },
 	};
 	int phase;

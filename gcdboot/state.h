@@ -49,6 +49,7 @@ struct state {
 
 	struct strlist made;                /* directories of the host that the boot made, parents first: removed at stop */
 	struct strlist swaps_before, swaps; /* swap in use before the boot; what the boot commands added */
+	struct strlist caps_drop, env_pass; /* as configured: `enter` must give what the boot commands got, whatever the file says by now */
 	struct strlist skipped;             /* "TARGET: why" */
 
 	struct state_command *command;

@@ -31,6 +31,15 @@ int strlist_add(struct strlist *list, const char *s)
 	return copy ? strlist_take(list, copy) : -ENOMEM;
 }
 
+int strlist_add_all(struct strlist *list, const struct strlist *other)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < other->count && r == 0; i++)
+		r = strlist_add(list, other->str[i]);
+	return r;
+}
+
 int strlist_addf(struct strlist *list, const char *fmt, ...)
 {
 	va_list args;

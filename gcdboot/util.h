@@ -60,6 +60,9 @@ int strlist_add(struct strlist *list, const char *s);
 /* As strlist_add(), with a printf format. */
 int strlist_addf(struct strlist *list, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Appends copies of all of another list. Returns 0, or -ENOMEM with some of them added. */
+int strlist_add_all(struct strlist *list, const struct strlist *other);
+
 /* Whether s is in the list. */
 int strlist_has(const struct strlist *list, const char *s);
 

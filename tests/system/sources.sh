@@ -200,9 +200,8 @@ ok "with nothing left" test ! -e /run/gcdboot/default/lock -a ! -e "$T/os"
 
 # ---- refused by name
 
-cp "$T/fs.img" "$T/twin.img"
+make_image "$T/twin.img" gcdlate 8 -
 attach "$T/twin.img"
-tune2fs -f -U random "$loop" >/dev/null 2>&1 <<<y
 root_conf "source = LABEL=gcdlate" "path = $T/os"
 refused 1 "LABEL=gcdlate matches ($late_loop and $loop|$loop and $late_loop): use UUID=" "two filesystems with the label"
 detach "$loop"
