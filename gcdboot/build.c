@@ -180,6 +180,8 @@ int build(const struct conf *conf, const char *root_path, int log_fd, struct sta
 	state->type = found.type ? strdup(found.type) : NULL;
 	state->block = found.kind == DEVICE_BLOCK;
 	state->root = strdup(root_path);
+	if (!state->device || !state->root)
+		return err_set(err, ENOMEM, "cannot note down the state");
 	state->namespace_host = conf->namespace_host;
 	if (conf->bind.all)
 		r = table_read(&table, NULL, err);

@@ -126,13 +126,27 @@ static int wait_outcome(pid_t pid, int pipe_fd, struct err *err)
 	return outcome.r;
 }
 
-/* Forks the supervisor, and returns when the OS is up or the boot is undone. */
-static int launch(struct supervise *setup, struct err *err)
+/* The child: becomes the supervisor, and tells the launcher how the boot went. */
+static void supervise(const struct supervise *setup, int pipe_fd)
 {
-	int pipe_fd[2];
+	struct supervise detached = *setup;
+	struct err err = { 0 };
+	int r;
+
+	/* A session of its own: Ctrl-C and the end of the terminal are the launcher's business. */
+	setsid();
+	detached.ready = detach_stdio;
+	detached.ready_arg = &pipe_fd;
+	r = supervise_run(&detached, &err);
+	_exit(r < 0 ? EXIT_FAILED : EXIT_DONE);
+}
+
+/* Forks the supervisor, and returns when the OS is up or the boot is undone. */
+static int launch(const struct supervise *setup, struct err *err)
+{
+	int pipe_fd[2], r;
 	sigset_t set, old;
 	pid_t pid;
-	int r;
 
 	if (pipe2(pipe_fd, O_CLOEXEC) < 0)
 		return err_set(err, errno, "cannot make a pipe");
@@ -145,13 +159,8 @@ static int launch(struct supervise *setup, struct err *err)
 	if (pid < 0)
 		return err_set(err, errno, "cannot fork the supervisor");
 	if (pid == 0) {
-		/* A session of its own: Ctrl-C and the end of the terminal are the launcher's business. */
-		setsid();
 		close(pipe_fd[0]);
-		setup->ready = detach_stdio;
-		setup->ready_arg = &pipe_fd[1];
-		r = supervise_run(setup, err);
-		_exit(r < 0 ? EXIT_FAILED : EXIT_DONE);
+		supervise(setup, pipe_fd[1]);
 	}
 	close(pipe_fd[1]);
 	forward_signals(pid);

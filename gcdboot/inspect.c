@@ -89,7 +89,7 @@ static bool is_empty_dir(int root, const char *path)
 	dir = fdopendir(fd);
 	if (!dir)
 		return true;
-	fd = -1;
+	take_fd(&fd); /* the stream's now */
 	while ((entry = readdir(dir)))
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && strcmp(entry->d_name, "lost+found") != 0)
 			return false;

@@ -217,7 +217,7 @@ static bool foreign_has_device(struct belonging *b, pid_t pid, const struct host
 static bool belongs(struct belonging *b, const struct procs *all, const struct proc *proc)
 {
 	char root[PATH_MAX];
-	struct host_ns ns;
+	struct host_ns ns = { 0 };
 
 	if (proc->pid == b->supervisor)
 		return false;
@@ -242,7 +242,7 @@ int procs_find(struct procs *procs, const struct state *state, pid_t supervisor,
 	*procs = (struct procs){ 0 };
 	if (r == 0)
 		r = read_all(&all);
-	if (r == 0) {
+	if (r == 0 && all.count > 0) {
 		qsort(all.proc, all.count, sizeof *all.proc, by_pid);
 		for (size_t i = 0; i < all.count && r == 0; i++)
 			if (belongs(&b, &all, &all.proc[i]))

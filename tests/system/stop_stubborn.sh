@@ -22,6 +22,7 @@ conf_with() {
 		[root]
 		source = LABEL=stop2
 		path = $rootdir
+		wait = 2s
 		[boot]
 		$(printf '%s\n' "$@")
 	END
@@ -67,10 +68,16 @@ stop
 is "$status" 0 "a stop command that hangs does not stop the stop"
 like "$(cat <&"$log_fd")" 'FAILED echo waits; sleep 100: still running' "and is told"
 exec {log_fd}<&-
-ok "its process is gone" bash -c '! pgrep -f "sleep 100"'
+ok "its process is gone" bash -c '! pgrep -f "[s]leep 100"'
 host_same "nothing is left"
 
 # ---- processes of the host that hold the disk
+
+# boot_plain: with a process to go in through.
+boot_plain() {
+	boot
+	wait_for 10 eval '! os_none p_plain'
+}
 
 # hold WHAT PATH: sets $holder.
 hold() {
@@ -111,8 +118,7 @@ stuck_then_free() {
 conf_with 'run = background os_process p_plain' '[stop]' 'timeout = 1s'
 held() {
 	host_before
-	boot
-	wait_for 10 os enter grep -q "^p_plain ready" /var/log/os_process
+	boot_plain
 	hold "$1" "$2"
 	stuck_then_free "$1" "$3"
 }
@@ -123,7 +129,7 @@ held map /etc/passwd "pid [0-9]+ \(holder\): has mapped $rootdir/etc/passwd"
 
 # A shell of the host that has looked into the OS through /proc.
 host_before
-boot
+boot_plain
 pid=$(os_pids p_plain)
 bash -c 'cd "/proc/$1/root/etc" && exec 9<"/proc/$1/root/etc/passwd" && echo holding && exec sleep 100' - "$pid" >"$T/holder.out" &
 holder=$!
@@ -160,8 +166,7 @@ mkdir "$rootdir"
 bystander=$!
 conf_with 'run = background os_process p_plain' '[stop]' 'timeout = 1s'
 host_before
-boot
-wait_for 10 os enter grep -q "^p_plain ready" /var/log/os_process
+boot_plain
 hold fd /etc/hostname
 stop
 is "$status" 1 "held, with a bystander in the mount point's directory on the host"
@@ -177,8 +182,7 @@ rmdir "$rootdir"
 
 # The namespace alone, by a descriptor, holds nothing that was unmounted.
 host_before
-boot
-wait_for 10 os enter grep -q "^p_plain ready" /var/log/os_process
+boot_plain
 hold ns /
 stop
 is "$status" 0 "a descriptor of the namespace does not hold the disk"
@@ -209,8 +213,7 @@ rm -rf "$rundir"
 # ---- the same by a signal: the supervisor ends, and the next stop is told what is left
 
 host_before
-boot
-wait_for 10 os enter grep -q "^p_plain ready" /var/log/os_process
+boot_plain
 hold fd /etc/hostname
 pid=$(supervisor)
 kill -TERM "$pid"

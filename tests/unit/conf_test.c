@@ -145,7 +145,7 @@ static void assert_list(const struct strlist *list, const char *const *expected)
 		assert_string_equal(list->str[i], expected[i]);
 }
 
-#define LIST(...) ((const char *const[]){ __VA_ARGS__ __VA_OPT__(,) NULL })
+#define LIST(...) ((const char *const[]){ __VA_ARGS__ __VA_OPT__(, ) NULL })
 
 static void assert_command(const struct conf *conf, size_t i, enum conf_command_kind kind, const char *line, const char *only_if, int number)
 {
@@ -223,40 +223,27 @@ static void test_defaults(void **state)
 }
 
 /* As it stands where the configuration was first written down, comments and all. */
-#define FULL_SAMPLE(INDENT, END) \
-	INDENT "[root]" END \
-	INDENT "source  = LABEL=/            ; LABEL= UUID= PARTLABEL= PARTUUID=, /dev/..., a directory, or an image file" END \
-	INDENT "partition = 3                ; image file only: which partition of it (libblkid finds offset and size)" END \
-	INDENT "path    = /usr/local/GCD     ; the mount point on the host" END \
-	INDENT "type    = auto" END \
-	INDENT "options = defaults" END \
-	INDENT "wait    = 30s                ; for the device to appear: woken by the kernel, not by a sleep" END \
-	INDENT "fsck    = no                 ; yes: fsck -a first, refuse where it could not mend" END \
-	INDENT "[bind]" END \
-	INDENT "mounts  = all                ; all | none" END \
-	INDENT "exclude = /snap/*            ; may repeat" END \
-	INDENT "extra   = /etc/resolv.conf   ; SRC[:DST[:ro]], may repeat" END \
-	INDENT "modules = /boot/lib/modules  ; where /lib/modules is bound in the root, if both exist" END \
-	INDENT "create  = yes                ; make missing mount points (directory or file, as the source is), with parents" END \
-	INDENT "timeout = 5s                 ; for all sources that hang, together" END \
-	INDENT "[namespace]" END \
-	INDENT "mount   = private            ; private | host" END \
-	INDENT "[caps]" END \
-	INDENT "drop    =                    ; e.g. sys_boot,sys_module: out of the OS's bounding set, through libcap" END \
-	INDENT "[env]" END \
-	INDENT "pass    = WSL_* TERM LANG    ; the OS's environment is clean but for these and PATH, HOME" END \
-	INDENT "[boot]                       ; in this order; each line through the root's own /bin/sh -c" END \
-	INDENT "run     = swapon -a          ; a failure is a warning, and `status` says degraded" END \
-	INDENT "run     = mount -a -t ext4" END \
-	INDENT "daemon  = /etc/init.d/svscanboot   ; started, not waited for; its death is logged and shown" END \
-	INDENT "run     = /etc/rc.d/rc.M" END \
-	INDENT "require = ...                ; a failure stops the boot and rolls it back" END \
-	INDENT "timeout = 0                  ; per run/require; 0: none" END \
-	INDENT "[stop]" END \
-	INDENT "run     = ..." END \
-	INDENT "timeout = 8s" END \
-	INDENT "[host kayano]                ; one file for every machine of a fleet: this section counts on the host of that name only" END \
-	INDENT "root.source = UUID=..." END
+#define FULL_SAMPLE(INDENT, END)                                                                                                                               \
+	INDENT "[root]" END INDENT "source  = LABEL=/            ; LABEL= UUID= PARTLABEL= PARTUUID=, /dev/..., a directory, or an image file" END INDENT      \
+	       "partition = 3                ; image file only: which partition of it (libblkid finds offset and size)" END INDENT                             \
+	       "path    = /usr/local/GCD     ; the mount point on the host" END INDENT "type    = auto" END INDENT "options = defaults" END INDENT             \
+	       "wait    = 30s                ; for the device to appear: woken by the kernel, not by a sleep" END INDENT                                       \
+	       "fsck    = no                 ; yes: fsck -a first, refuse where it could not mend" END INDENT "[bind]" END INDENT                              \
+	       "mounts  = all                ; all | none" END INDENT "exclude = /snap/*            ; may repeat" END INDENT                                   \
+	       "extra   = /etc/resolv.conf   ; SRC[:DST[:ro]], may repeat" END INDENT                                                                          \
+	       "modules = /boot/lib/modules  ; where /lib/modules is bound in the root, if both exist" END INDENT                                              \
+	       "create  = yes                ; make missing mount points (directory or file, as the source is), with parents" END INDENT                       \
+	       "timeout = 5s                 ; for all sources that hang, together" END INDENT "[namespace]" END INDENT                                        \
+	       "mount   = private            ; private | host" END INDENT "[caps]" END INDENT                                                                  \
+	       "drop    =                    ; e.g. sys_boot,sys_module: out of the OS's bounding set, through libcap" END INDENT "[env]" END INDENT           \
+	       "pass    = WSL_* TERM LANG    ; the OS's environment is clean but for these and PATH, HOME" END INDENT                                          \
+	       "[boot]                       ; in this order; each line through the root's own /bin/sh -c" END INDENT                                          \
+	       "run     = swapon -a          ; a failure is a warning, and `status` says degraded" END INDENT "run     = mount -a -t ext4" END INDENT          \
+	       "daemon  = /etc/init.d/svscanboot   ; started, not waited for; its death is logged and shown" END INDENT "run     = /etc/rc.d/rc.M" END INDENT  \
+	       "require = ...                ; a failure stops the boot and rolls it back" END INDENT                                                          \
+	       "timeout = 0                  ; per run/require; 0: none" END INDENT "[stop]" END INDENT "run     = ..." END INDENT "timeout = 8s" END INDENT   \
+	       "[host kayano]                ; one file for every machine of a fleet: this section counts on the host of that name only" END INDENT            \
+	       "root.source = UUID=..." END
 
 static void assert_full_sample(const struct place *place, const char *text, const char *host)
 {
@@ -293,7 +280,11 @@ static void assert_full_sample(const struct place *place, const char *text, cons
 static void test_full_sample(void **state)
 {
 	static const char *const texts[] = {
-		FULL_SAMPLE("", "\n"), FULL_SAMPLE("    ", "\n"), FULL_SAMPLE("\t", "\r\n"), "\xef\xbb\xbf" FULL_SAMPLE("  ", "\r\n"), "\xef\xbb\xbf" FULL_SAMPLE("", "  \n"),
+		FULL_SAMPLE("", "\n"),
+		FULL_SAMPLE("    ", "\n"),
+		FULL_SAMPLE("\t", "\r\n"),
+		"\xef\xbb\xbf" FULL_SAMPLE("  ", "\r\n"),
+		"\xef\xbb\xbf" FULL_SAMPLE("", "  \n"),
 	};
 
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
@@ -643,9 +634,9 @@ static void test_bad_lines(void **state)
 
 static void test_missing_values(void **state)
 {
-	static const char *const keys[] = { "root.source", "root.partition", "root.path", "root.type", "root.options", "root.wait", "root.fsck",
-		"bind.mounts", "bind.exclude", "bind.extra", "bind.create", "bind.timeout", "namespace.mount",
-		"boot.run", "boot.daemon", "boot.require", "boot.timeout", "stop.run", "stop.timeout" };
+	static const char *const keys[] = { "root.source", "root.partition", "root.path",    "root.type",   "root.options", "root.wait",       "root.fsck",
+					    "bind.mounts", "bind.exclude",   "bind.extra",   "bind.create", "bind.timeout", "namespace.mount", "boot.run",
+					    "boot.daemon", "boot.require",   "boot.timeout", "stop.run",    "stop.timeout" };
 	char text[128], message[128];
 	const char *dot;
 
@@ -983,9 +974,27 @@ static void test_parse_time(void **state)
 		const char *text;
 		int ms; /* -1: refused */
 	} times[] = {
-		{ "0", 0 }, { "5", 5000 }, { "5s", 5000 }, { "250ms", 250 }, { "2m", 120000 }, { "1h", 3600000 }, { "0005", 5000 },
-		{ "", -1 }, { "s", -1 }, { "5 s", -1 }, { "5x", -1 }, { "5S", -1 }, { "-5", -1 }, { "+5", -1 }, { "1.5", -1 }, { " 5", -1 }, { "3601", -1 },
-		{ "2h", -1 }, { "9223372036854775807", -1 }, { "18446744073709551616h", -1 }, { "5ms5", -1 },
+		{ "0", 0 },
+		{ "5", 5000 },
+		{ "5s", 5000 },
+		{ "250ms", 250 },
+		{ "2m", 120000 },
+		{ "1h", 3600000 },
+		{ "0005", 5000 },
+		{ "", -1 },
+		{ "s", -1 },
+		{ "5 s", -1 },
+		{ "5x", -1 },
+		{ "5S", -1 },
+		{ "-5", -1 },
+		{ "+5", -1 },
+		{ "1.5", -1 },
+		{ " 5", -1 },
+		{ "3601", -1 },
+		{ "2h", -1 },
+		{ "9223372036854775807", -1 },
+		{ "18446744073709551616h", -1 },
+		{ "5ms5", -1 },
 	};
 	struct err err = { 0 };
 	int ms;
@@ -1017,8 +1026,9 @@ static uint32_t next_random(uint32_t *seed)
 /* Changes, cuts, doubles or inserts at a few places. `size` is at most half of what text can hold. */
 static size_t mutate(char *text, size_t size, uint32_t *seed)
 {
-	static const char *const pieces[] = { "\n", "=", "[", "]", ";", " ;", "\"", "..", "/", "\r\n", "[host kayano]\n", "[boot]\n", "run = ",
-		"999999999999h", "\xff", ":ro" };
+	static const char *const pieces[] = {
+		"\n", "=", "[", "]", ";", " ;", "\"", "..", "/", "\r\n", "[host kayano]\n", "[boot]\n", "run = ", "999999999999h", "\xff", ":ro"
+	};
 
 	for (uint32_t n = 1 + next_random(seed) % 8; n > 0 && size > 0; n--) {
 		size_t at = next_random(seed) % size, count = next_random(seed) % 64;
@@ -1030,6 +1040,7 @@ static size_t mutate(char *text, size_t size, uint32_t *seed)
 			text[at] = (char)next_random(seed);
 			break;
 		case 1:
+			/* NOLINTNEXTLINE(bugprone-not-null-terminated-result): bytes, not a string */
 			memmove(text + at, text + at + count, size - at - count);
 			size -= count;
 			break;
