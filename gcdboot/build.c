@@ -39,12 +39,17 @@ static int find_root(const struct conf *conf, struct device_found *found, struct
 	return r;
 }
 
+/* fsck(8) takes a device, or an image that is all filesystem; a part of an image it cannot be told. */
 static int check_filesystem(const struct conf *conf, const struct device_found *found, int log_fd, struct err *err)
 {
 	int r;
 
-	if (!conf->root.fsck || found->kind != DEVICE_BLOCK)
+	if (!conf->root.fsck || found->kind == DEVICE_DIRECTORY)
 		return 0;
+	if (found->kind == DEVICE_IMAGE && found->offset != 0) {
+		log_warn("fsck = yes: a partition of an image file cannot be checked, attach the image as a loop device to have it checked");
+		return 0;
+	}
 	log_step("checking the filesystem on %s", found->path);
 	r = device_fsck(found->path, found->type, log_fd, err);
 	if (r < 0)

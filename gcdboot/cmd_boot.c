@@ -7,6 +7,7 @@
 
 #include "cmd.h"
 #include "host.h"
+#include "notify.h"
 #include "supervise.h"
 #include "teardown.h"
 
@@ -19,9 +20,9 @@ struct outcome {
 };
 
 /* Another gcdboot holds the lock: that is as good as success. */
-static int tell_running(const struct rundir *rundir, struct err *err)
+static int tell_running(const struct cmd_options *options, const struct rundir *rundir, struct err *err)
 {
-	char text[32];
+	char text[32], message[64];
 	time_t since;
 	pid_t pid;
 	int r = rundir_holder(rundir, &pid, &since);
@@ -30,6 +31,9 @@ static int tell_running(const struct rundir *rundir, struct err *err)
 		return err_set(err, -r, "another gcdboot holds %s/lock, but does not say which", rundir->path);
 	state_time(since, text);
 	log_note("already running since %s, pid %d", text, pid);
+	/* For a unit of Type=notify that is started while somebody else's boot is up: that one is the service then. */
+	snprintf(message, sizeof message, "MAINPID=%d\nREADY=1", pid);
+	notify_send(options->notify_socket, message);
 	return EXIT_DONE;
 }
 
@@ -206,7 +210,7 @@ int cmd_boot(const struct cmd_options *options, struct err *err)
 		r = cmd_read_conf(options, &conf, err);
 	if (r == 0) {
 		r = rundir_lock(&rundir, err);
-		r = r == -EALREADY ? tell_running(&rundir, err) : r < 0 ? r : run(options, &conf, &rundir, err);
+		r = r == -EALREADY ? tell_running(options, &rundir, err) : r < 0 ? r : run(options, &conf, &rundir, err);
 	}
 	conf_clear(&conf);
 	return r;

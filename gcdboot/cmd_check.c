@@ -93,7 +93,7 @@ static int check_plan(struct findings *findings, const struct conf *conf, const 
 	struct err err;
 
 	if (plan_make(plan, conf, table, path, RUNDIR_BASE, &err) < 0) {
-		findings_add(findings, FINDING_STOPS, NULL, "%s", err.msg);
+		findings_add(findings, FINDING_STOPS, "see [bind] in gcdboot.conf(5)", "%s", err.msg);
 		return -1;
 	}
 	findings_add(findings, FINDING_OK, NULL, "%zu mounts to bind, %zu left out (`gcdboot plan` names them)", count_binds(plan), plan->left_out_count);
@@ -113,7 +113,7 @@ static void check_all(struct findings *findings, const struct conf *conf, const 
 	if (!check_run(findings, rundir))
 		have_device = check_device(findings, conf, &found) == 0;
 	if (table_read(&table, NULL, &err) < 0)
-		findings_add(findings, FINDING_STOPS, NULL, "%s", err.msg);
+		findings_add(findings, FINDING_STOPS, "mount /proc", "%s", err.msg);
 	else
 		have_plan = check_plan(findings, conf, path, &table, &plan) == 0;
 	if (!rundir_is_locked(rundir))

@@ -225,7 +225,8 @@ static int parse_command(const struct command *command, int argc, char **argv, s
 {
 	int option, status;
 
-	optind = 0; /* begins anew: getopt(3) */
+	optind = 0;                  /* begins anew: getopt(3) */
+	argv[0] = (char *)"gcdboot"; /* getopt's own messages begin with it */
 	while ((option = getopt_long(argc, argv, command->short_options, command->long_options, NULL)) != -1) {
 		status = show_help(option, command);
 		if (status < 0)

@@ -38,7 +38,7 @@ int procs_read(struct proc *proc, pid_t pid);
 bool procs_alive(pid_t pid, uint64_t start);
 
 /*
- * Adds a line "pid 123 (name): /proc/123/fd/4 -> /usr/local/GCD/var/log" to `holders` for each path at or below root_path that a process (of any
+ * Adds a line "pid 123 (name): has open as descriptor 4 /usr/local/GCD/var/log" to `holders` for each path at or below root_path that a process (of any
  * namespace) has as working directory, root, executable, open file or mapping, and for each mount namespace that has the device dev_major:dev_minor
  * mounted. Links are read, never followed.
  */

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "control.h"
+#include "path.h"
 #include "spawn.h"
 #include "supervise.h"
 
@@ -99,6 +100,13 @@ void report_clear(struct report *report)
 	procs_clear(&report->procs);
 	table_clear(&report->table);
 	*report = (struct report){ 0 };
+}
+
+const char *report_swap(const struct report *report, size_t index)
+{
+	const char *path = report->state.swaps.str[index];
+
+	return path_is_below(path, report->state.root) ? path + strlen(report->state.root) : path;
 }
 
 void report_command_end(const struct state_command *command, char text[64])

@@ -25,6 +25,9 @@ struct report {
 int report_gather(struct report *report, const char *name, const struct rundir *rundir, struct err *err);
 void report_clear(struct report *report);
 
+/* A swap area that the boot turned on, as the OS names it: /proc/swaps has the host's path to it. Points into the state. */
+const char *report_swap(const struct report *report, size_t index);
+
 /* What became of a boot command, in words: "exit status 1", "running"; into a buffer of 64 bytes. */
 void report_command_end(const struct state_command *command, char text[64]);
 

@@ -25,6 +25,15 @@ static json_t *json_strings(const struct strlist *list)
 	return array;
 }
 
+static json_t *json_swaps(const struct report *report)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < report->state.swaps.count; i++)
+		json_array_append_new(array, json_text(report_swap(report, i)));
+	return array;
+}
+
 static json_t *json_command(const struct state_command *command)
 {
 	static const char *const kinds[] = { "run", "daemon", "require" };
@@ -43,7 +52,7 @@ static json_t *json_command(const struct state_command *command)
 			json_object_set_new(object, "exit-status", json_integer(WEXITSTATUS(command->status)));
 		if (command->status != -1 && WIFSIGNALED(command->status))
 			json_object_set_new(object, "signal", json_integer(WTERMSIG(command->status)));
-		json_object_set_new(object, "failed", json_boolean(command->kind == COMMAND_DAEMON || command->status != 0));
+		json_object_set_new(object, "failed", json_boolean(command->kind == COMMAND_DAEMON || command->status != 0 || command->timed_out));
 	}
 	return object;
 }
@@ -104,7 +113,7 @@ static void add_running(json_t *object, const struct report *report)
 	json_object_set_new(object, "namespace", json_string(state->namespace_host ? "host" : "private"));
 	json_object_set_new(object, "bound", json_integer(state->bound));
 	json_object_set_new(object, "skipped", json_strings(&state->skipped));
-	json_object_set_new(object, "swap", json_strings(&state->swaps));
+	json_object_set_new(object, "swap", json_swaps(report));
 	json_object_set_new(object, "commands", json_commands(report));
 	json_object_set_new(object, "processes", json_processes(report));
 	json_object_set_new(object, "mounts", json_mounts(report));

@@ -144,7 +144,7 @@ static void print_head(const struct report *report, FILE *out)
 	for (size_t i = 0; i < state->skipped.count; i++)
 		fprintf(out, "              %s\n", state->skipped.str[i]);
 	for (size_t i = 0; i < state->swaps.count; i++)
-		fprintf(out, "  swap        %s\n", state->swaps.str[i]);
+		fprintf(out, "  swap        %s\n", report_swap(report, i));
 }
 
 int report_print_text(const struct report *report, FILE *out, struct err *err)

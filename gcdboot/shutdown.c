@@ -217,7 +217,8 @@ int shutdown_run(struct shutdown *shutdown, struct err *err)
 	int64_t last = end > term_deadline + KILL_MS ? end : term_deadline + KILL_MS;
 	int r;
 
-	for (size_t i = 0; shutdown->commands && i < shutdown->commands->count; i++)
+	/* Asked again after something was left, the root is closed and the commands have been run. */
+	for (size_t i = 0; shutdown->commands && shutdown->spawn->root >= 0 && i < shutdown->commands->count; i++)
 		run_stop_command(shutdown, shutdown->commands->str[i], commands_deadline);
 	stop_processes(shutdown, term_deadline, last);
 	r = unmount(shutdown, last, err);

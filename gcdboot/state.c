@@ -294,7 +294,7 @@ bool state_degraded(const struct state *state)
 		const struct state_command *c = &state->command[i];
 
 		/* A daemon is not expected to end at all while the OS is up. */
-		if (c->run == RUN_ENDED && (c->kind == COMMAND_DAEMON || c->status != 0))
+		if (c->run == RUN_ENDED && (c->kind == COMMAND_DAEMON || c->status != 0 || c->timed_out))
 			return true;
 	}
 	return false;

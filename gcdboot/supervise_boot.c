@@ -77,6 +77,7 @@ static int start_command(struct supervisor *s, struct state_command *command)
 	log_step("%s", command->line);
 	s->output = lseek(s->log_fd, 0, SEEK_END);
 	s->began = supervisor_now_ms();
+	s->signals_sent = 0;
 	s->deadline = s->setup->conf->boot.timeout_ms ? s->began + s->setup->conf->boot.timeout_ms : 0;
 	pid = spawn_shell(&s->spawn, command->line, s->null_fd, s->log_fd, s->err);
 	if (pid < 0) {
@@ -171,13 +172,17 @@ void supervisor_reap(struct supervisor *s)
 			}
 }
 
-/* The time of the command that is waited for is over: TERM, then KILL, to its whole session. */
+/* The time of the command that is waited for is over: TERM, then KILL, to its whole session; one that even outlives that (in the kernel) is left behind. */
 void supervisor_end_slow_command(struct supervisor *s)
 {
 	struct state_command *command = &s->state.command[s->current];
 
-	kill(-command->pid, command->timed_out ? SIGKILL : SIGTERM);
-	kill(-command->pid, SIGCONT);
 	command->timed_out = true;
 	s->deadline = supervisor_now_ms() + KILL_AFTER_MS;
+	if (s->signals_sent == 2) {
+		supervisor_process_ended(s, s->current, SIGKILL);
+		return;
+	}
+	kill(-command->pid, s->signals_sent++ == 0 ? SIGTERM : SIGKILL);
+	kill(-command->pid, SIGCONT);
 }

@@ -24,6 +24,7 @@ struct supervisor {
 	struct builder builder;
 	size_t current;          /* the boot command that is waited for */
 	int64_t began, deadline; /* of it, in ms; deadline 0: none */
+	unsigned signals_sent;   /* to a command that takes too long */
 	off_t output;            /* where its output begins in the boot log */
 	struct peer {
 		int fd;

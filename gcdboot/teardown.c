@@ -123,6 +123,13 @@ static void mark_tree(const struct table *table, const struct table_mount *const
 	}
 }
 
+static void add_left(struct strlist *left, const char *target, int r)
+{
+	auto_free char *safe = text_safe(target);
+
+	strlist_addf(left, "%s: %s", safe ? safe : "?", strerror(-r));
+}
+
 /*
  * One pass over what is still mounted, the latest first. Returns how many are left (0: all gone), or -errno; names them in `left`.
  */
@@ -150,7 +157,7 @@ static int unmount_pass(const struct state *state, struct strlist *left, bool *m
 			if (r == 0)
 				*moved = true;
 			else
-				strlist_addf(left, "%s: %s", table.mount[i].target, strerror(-r));
+				add_left(left, table.mount[i].target, r);
 		}
 	}
 	r = in_tree && index ? (int)left->count : err_set(err, ENOMEM, "cannot unmount %s", state->root);

@@ -1050,6 +1050,7 @@ static size_t mutate(char *text, size_t size, uint32_t *seed)
 			break;
 		default:
 			memmove(text + at + strlen(piece), text + at, size - at);
+			/* NOLINTNEXTLINE(bugprone-not-null-terminated-result): bytes, not a string */
 			memcpy(text + at, piece, strlen(piece));
 			size += strlen(piece);
 		}
