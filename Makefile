@@ -166,10 +166,18 @@ check-sanitize:
 	ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
 		$(MAKE) check SANITIZE=1 BUILD=build/sanitize
 
-bench: all deps-bench
+# Static, as what they are measured against costs nothing to load.
+BENCH = $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+
+$(BENCH): $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call show,LINK,$@)
+	$(Q)$(CC) -O2 -D_GNU_SOURCE $(WARN) -static -o $@ $<
+
+bench: all deps-bench $(BENCH)
 	@BUILD=$(BUILD) tests/bench/run
 
-SHELL_FILES = $(sort tests/run tests/run_one tests/deps .ci/run $(wildcard tests/*.sh tests/bed/*.sh tests/system/*.sh tests/bench/run tests/bench/*.sh) \
+SHELL_FILES = $(sort tests/run tests/run_one tests/deps .ci/run $(wildcard tests/*.sh tests/bed/*.sh tests/system/*.sh tests/bench/run tests/bench/shell_loop) \
 	$(wildcard tests/bed/gcdos/etc/init.d/* tests/bed/gcdos/etc/rc.d/* tests/bed/gcdos/service/*/run tests/bed/gcdos/service/*/log/run conf/rc.local))
 LINT_C = $(sort $(GCDBOOT_C) $(wildcard escape/*.c tests/unit/*.c tests/system/*.c tests/bench/*.c))
 LINT_H = $(sort $(wildcard gcdboot/*.h conf/*.h escape/*.h tests/*/*.h))

@@ -15,12 +15,13 @@
 #include "text.h"
 
 /*
- * A thread works the steps off in order. Where a step does not come back, the thread is left in the kernel and another goes on behind it, so that all
+ * One thread or two work the steps off in order. Where a step does not come back, the thread is left in the kernel and another goes on behind it, so that all
  * the sources that hang wait at the same time. The first stall is taken for a busy machine for a while; after that they are expected.
  */
 #define STALL_FIRST_MS 100
 #define STALL_NEXT_MS 10
 #define THREADS_MAX 256
+#define HANDS_FROM 64 /* binds; for fewer a second thread costs more than it brings */
 #define THREAD_STACK (256 * 1024)
 
 enum outcome { WAITING, AT_WORK, BOUND, SKIPPED, IGNORED, FAILED };
@@ -254,18 +255,28 @@ static void wait_moved(struct work *work, int ms)
 	pthread_cond_timedwait(&work->moved, &work->lock, &until);
 }
 
-/* Starts workers as long as steps are left and those at work do not move. Called, and returns, with the lock. */
+/* Two hands get on better than one: while one is in mount(2), the other looks up its mount point. A third finds them in its way in the kernel. */
+static size_t count_hands(const struct work *work)
+{
+	return work->total > HANDS_FROM && sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 2 : 1;
+}
+
+/* Starts workers, and more of them as long as steps are left and those at work do not move. Called, and returns, with the lock. */
 static int drive(struct work *work, int timeout_ms)
 {
+	size_t hands = count_hands(work), threads = 0;
 	int64_t stalled_ms = 0;
-	size_t threads = 1;
-	int r = start_worker(work);
+	int r = 0;
 
+	while (threads < hands && r == 0) {
+		r = start_worker(work);
+		threads++;
+	}
 	while (r == 0 && !work->stop && work->finished < work->total) {
 		unsigned long seen = work->progress;
 		int64_t began = now_ms();
 
-		wait_moved(work, threads == 1 ? STALL_FIRST_MS : STALL_NEXT_MS);
+		wait_moved(work, stalled_ms ? STALL_NEXT_MS : STALL_FIRST_MS);
 		if (work->progress != seen || work->stop)
 			continue;
 		stalled_ms += now_ms() - began;

@@ -7,6 +7,20 @@
 
 #include "host.h"
 
+/* The supervisor, which leaves the caller's directory, and a later `stop` have to find the file again. */
+static int make_absolute(struct conf *conf, struct err *err)
+{
+	char *absolute = realpath(conf->file, NULL);
+
+	if (!absolute && errno == ENOMEM)
+		return err_set(err, ENOMEM, "cannot read the configuration");
+	if (!absolute)
+		return 0; /* a pipe of a shell's <(...), or a directory that is gone: there is no such name */
+	free(conf->file);
+	conf->file = absolute;
+	return 0;
+}
+
 int cmd_read_conf(const struct cmd_options *options, struct conf *conf, struct err *err)
 {
 	struct strlist warnings = { 0 };
@@ -21,7 +35,7 @@ int cmd_read_conf(const struct cmd_options *options, struct conf *conf, struct e
 	for (size_t i = 0; i < warnings.count; i++)
 		log_warn("%s", warnings.str[i]);
 	strlist_clear(&warnings);
-	return r;
+	return r == 0 && conf->file[0] != '/' ? make_absolute(conf, err) : r;
 }
 
 void cmd_tell_not_running(const struct cmd_options *options)

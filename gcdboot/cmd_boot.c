@@ -191,6 +191,9 @@ static int run(const struct cmd_options *options, const struct conf *conf, struc
 		/* On WSL it is the session of a running wsl.exe that keeps the machine alive. */
 		bool foreground = options->foreground || (!options->detach && host_kind() == HOST_WSL);
 
+		/* The caller's directory is not ours to keep busy. */
+		if (chdir("/") < 0)
+			log_info("cannot change to /: %s", strerror(errno));
 		r = foreground ? supervise_run(&setup, err) : launch(&setup, err);
 	}
 	state_clear(&old);

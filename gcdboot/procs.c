@@ -1,19 +1,14 @@
-/* procs: which processes belong to the OS, and which hold its mounts. */
+/* procs: which processes belong to the OS. */
 #include "procs.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "path.h"
-#include "text.h"
-
-/* The longest list of holders that helps anybody. */
-#define HOLDERS_MAX 50
 
 void procs_clear(struct procs *procs)
 {
@@ -90,12 +85,13 @@ static pid_t next_pid(DIR *proc)
 	return 0;
 }
 
-static int read_all(struct procs *all)
+int procs_all(struct procs *all)
 {
 	auto_closedir DIR *dir = opendir("/proc");
 	struct proc proc;
 	int r = 0;
 
+	*all = (struct procs){ 0 };
 	if (!dir)
 		return -errno;
 	for (pid_t pid = next_pid(dir); pid != 0 && r == 0; pid = next_pid(dir))
@@ -130,7 +126,7 @@ static bool descends_from(const struct procs *all, const struct proc *proc, pid_
 	return key.parent == ancestor;
 }
 
-static int proc_ns(pid_t pid, struct host_ns *ns)
+int procs_ns(pid_t pid, struct host_ns *ns)
 {
 	char path[64];
 	struct stat st;
@@ -148,8 +144,7 @@ static bool same_ns(const struct host_ns *a, const struct host_ns *b)
 	return a->dev == b->dev && a->ino == b->ino;
 }
 
-/* Whether a mount table of /proc/PID names the device; mountinfo's third field. */
-static bool namespace_has_device(pid_t pid, unsigned dev_major, unsigned dev_minor)
+bool procs_ns_has_device(pid_t pid, unsigned dev_major, unsigned dev_minor)
 {
 	char path[64], *line = NULL;
 	auto_fclose FILE *in = NULL;
@@ -167,8 +162,7 @@ static bool namespace_has_device(pid_t pid, unsigned dev_major, unsigned dev_min
 	return has;
 }
 
-/* The text of a link below /proc/PID, without following it; "" where it cannot be read. */
-static void proc_link(pid_t pid, const char *name, char target[PATH_MAX])
+void procs_link(pid_t pid, const char *name, char target[PATH_MAX])
 {
 	char path[320];
 	ssize_t n;
@@ -180,7 +174,7 @@ static void proc_link(pid_t pid, const char *name, char target[PATH_MAX])
 
 static bool link_is_below(pid_t pid, const char *name, const char *root, char target[PATH_MAX])
 {
-	proc_link(pid, name, target);
+	procs_link(pid, name, target);
 	return target[0] == '/' && path_is_below(target, root);
 }
 
@@ -211,7 +205,7 @@ static bool foreign_has_device(struct belonging *b, pid_t pid, const struct host
 	if (!grown || !has)
 		return false;
 	b->foreign[b->foreign_count] = *ns;
-	return b->foreign_has[b->foreign_count++] = namespace_has_device(pid, b->state->dev_major, b->state->dev_minor);
+	return b->foreign_has[b->foreign_count++] = procs_ns_has_device(pid, b->state->dev_major, b->state->dev_minor);
 }
 
 static bool belongs(struct belonging *b, const struct procs *all, const struct proc *proc)
@@ -223,14 +217,17 @@ static bool belongs(struct belonging *b, const struct procs *all, const struct p
 		return false;
 	if (b->state->namespace_host && link_is_below(proc->pid, "root", b->state->root, root))
 		return true;
-	if (proc_ns(proc->pid, &ns) < 0 || same_ns(&ns, &b->own))
+	if (procs_ns(proc->pid, &ns) < 0 || same_ns(&ns, &b->own))
 		return false;
 	if (!b->state->namespace_host && same_ns(&ns, &b->state->ns))
 		return true;
 	if (b->supervisor && descends_from(all, proc, b->supervisor))
 		return true;
-	/* With mount = host every service of the host with a namespace of its own has a copy of the root: none of ours. */
-	return b->state->block && !b->state->namespace_host && foreign_has_device(b, proc->pid, &ns);
+	/*
+	 * Started by `enter`, or left by a supervisor that was killed, and then in a namespace of its own. Who has the device but another root is the host's: somebody has
+	 * mounted the disk once more. With mount = host every service with a namespace of its own has a copy of our root, too.
+	 */
+	return b->state->block && !b->state->namespace_host && link_is_below(proc->pid, "root", b->state->root, root) && foreign_has_device(b, proc->pid, &ns);
 }
 
 int procs_find(struct procs *procs, const struct state *state, pid_t supervisor, struct err *err)
@@ -241,7 +238,7 @@ int procs_find(struct procs *procs, const struct state *state, pid_t supervisor,
 
 	*procs = (struct procs){ 0 };
 	if (r == 0)
-		r = read_all(&all);
+		r = procs_all(&all);
 	if (r == 0 && all.count > 0) {
 		qsort(all.proc, all.count, sizeof *all.proc, by_pid);
 		for (size_t i = 0; i < all.count && r == 0; i++)
@@ -250,84 +247,6 @@ int procs_find(struct procs *procs, const struct state *state, pid_t supervisor,
 	}
 	free(b.foreign);
 	free(b.foreign_has);
-	procs_clear(&all);
-	return r < 0 ? err_set(err, -r, "cannot read the processes in /proc") : 0;
-}
-
-static void add_holder(struct strlist *holders, const struct proc *proc, const char *what, const char *path)
-{
-	auto_free char *name = text_safe(proc->name), *target = text_safe(path);
-
-	if (holders->count < HOLDERS_MAX)
-		strlist_addf(holders, "pid %d (%s): %s %s", proc->pid, name ? name : "?", what, target ? target : "?");
-}
-
-static void holders_by_fd(struct strlist *holders, const struct proc *proc, const char *root)
-{
-	char path[64], name[280], target[PATH_MAX];
-	auto_closedir DIR *dir = NULL;
-
-	snprintf(path, sizeof path, "/proc/%d/fd", proc->pid);
-	dir = opendir(path);
-	for (struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir)) {
-		snprintf(name, sizeof name, "fd/%s", entry->d_name);
-		if (link_is_below(proc->pid, name, root, target)) {
-			snprintf(name, sizeof name, "has open as descriptor %s", entry->d_name);
-			add_holder(holders, proc, name, target);
-		}
-	}
-}
-
-static void holders_by_map(struct strlist *holders, const struct proc *proc, const char *root)
-{
-	char path[64], *line = NULL, *target;
-	auto_fclose FILE *in = NULL;
-	size_t size = 0;
-
-	snprintf(path, sizeof path, "/proc/%d/maps", proc->pid);
-	in = fopen(path, "re");
-	while (in && getline(&line, &size, in) > 0) {
-		line[strcspn(line, "\n")] = '\0';
-		target = strchr(line, '/');
-		if (target && path_is_below(target, root)) {
-			add_holder(holders, proc, "has mapped", target);
-			break; /* one mapping is enough to hold it */
-		}
-	}
-	free(line);
-}
-
-static void holders_of(struct strlist *holders, const struct proc *proc, const char *root)
-{
-	static const char *const links[][2] = {
-		{ "cwd", "has as working directory" },
-		{ "root", "has as root" },
-		{ "exe", "runs" },
-	};
-	char target[PATH_MAX];
-
-	for (size_t i = 0; i < sizeof links / sizeof *links; i++)
-		if (link_is_below(proc->pid, links[i][0], root, target))
-			add_holder(holders, proc, links[i][1], target);
-	holders_by_fd(holders, proc, root);
-	holders_by_map(holders, proc, root);
-}
-
-int procs_holders(struct strlist *holders, const char *root_path, unsigned dev_major, unsigned dev_minor, struct err *err)
-{
-	struct procs all = { 0 };
-	struct host_ns own = { 0 }, ns = { 0 };
-	int r = read_all(&all);
-
-	host_own_ns(&own);
-	for (size_t i = 0; i < all.count && r == 0; i++) {
-		size_t before = holders->count;
-
-		holders_of(holders, &all.proc[i], root_path);
-		if (holders->count == before && (dev_major || dev_minor) && proc_ns(all.proc[i].pid, &ns) == 0 && !same_ns(&ns, &own) &&
-		    namespace_has_device(all.proc[i].pid, dev_major, dev_minor))
-			add_holder(holders, &all.proc[i], "has it mounted in a namespace of its own, root", "/");
-	}
 	procs_clear(&all);
 	return r < 0 ? err_set(err, -r, "cannot read the processes in /proc") : 0;
 }
