@@ -15,8 +15,8 @@
 #include "text.h"
 
 /*
- * One thread or two work the steps off in order. Where a step does not come back, the thread is left in the kernel and another goes on behind it, so that all
- * the sources that hang wait at the same time. The first stall is taken for a busy machine for a while; after that they are expected.
+ * One thread or two work the steps off in order. Where a step does not come back, the thread is left in the kernel and another goes on behind it, so
+ * that all the sources that hang wait at the same time. The first stall is taken for a busy machine for a while; after that they are expected.
  */
 #define STALL_FIRST_MS 100
 #define STALL_NEXT_MS 10

@@ -5,12 +5,12 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
 #include "apply.h"
 #include "boot_commands.h"
 #include "device.h"
+#include "host.h"
 #include "log.h"
 #include "mnt.h"
 #include "plan.h"
@@ -59,24 +59,6 @@ static int check_filesystem(const struct conf *conf, const struct device_found *
 	return r;
 }
 
-/* The kernel's id of the mount behind fd: statx(2) since 5.8, /proc/self/fdinfo since 3.15. 0 where neither tells. */
-static int mount_id(int fd)
-{
-	struct statx st;
-	char path[64], line[256];
-	auto_fclose FILE *in = NULL;
-	int id = 0;
-
-	if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &st) == 0 && (st.stx_mask & STATX_MNT_ID))
-		return (int)st.stx_mnt_id;
-	snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
-	in = fopen(path, "re");
-	while (in && id == 0 && fgets(line, sizeof line, in))
-		if (sscanf(line, "mnt_id: %d", &id) != 1)
-			id = 0;
-	return id;
-}
-
 static int mount_root(const struct conf *conf, const struct device_found *found, const char *path, struct state *state, struct err *err)
 {
 	struct mnt_root root = {
@@ -104,7 +86,7 @@ static int mount_root(const struct conf *conf, const struct device_found *found,
 		log_step_failed("%s", "");
 		return r;
 	}
-	state->root_mount = mount_id(fd);
+	state->root_mount = host_mount_id(fd);
 	state->dev_major = major(st.st_dev);
 	state->dev_minor = minor(st.st_dev);
 	log_step_done("%s", "");

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -10,6 +11,9 @@
 #include <sys/wait.h>
 
 #include "build.h"
+
+#define DEATH_MS 2000
+#define DEATH_LOOK_MS 2
 
 /* The report: "0" or an errno and a space, then the state or the message, then a NUL. The first packet carries the two descriptors of a success. */
 
@@ -172,13 +176,23 @@ int builder_read(struct builder *builder, struct state *state, struct err *err)
 	builder->report = NULL;
 	if (r < 0)
 		builder_abandon(builder);
+	else
+		builder->pid = 0; /* done; it is reaped like any other child, and its number may then be another's */
 	return r;
+}
+
+/* It must not mount any more when we go on. One that hangs in the kernel is not waited for longer than this: its death is certain. */
+static void kill_and_wait(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	for (int waited = 0; waited < DEATH_MS && waitpid(pid, NULL, WNOHANG) == 0; waited += DEATH_LOOK_MS)
+		poll(NULL, 0, DEATH_LOOK_MS);
 }
 
 void builder_abandon(struct builder *builder)
 {
 	if (builder->pid > 0)
-		kill(builder->pid, SIGKILL);
+		kill_and_wait(builder->pid);
 	cleanup_close(&builder->socket);
 	cleanup_close(&builder->ns);
 	cleanup_close(&builder->root);

@@ -51,9 +51,10 @@ bool procs_ns_has_device(pid_t pid, unsigned dev_major, unsigned dev_minor);
 void procs_link(pid_t pid, const char *name, char target[PATH_MAX]);
 
 /*
- * procs_holders.c: adds a line "pid 123 (name): has open as descriptor 4 /usr/local/GCD/var/log" to `holders` for each thing at or below root_path that a process (of any
- * namespace) has as working directory, root, executable, open file or mapping, and for each mount namespace that has the device dev_major:dev_minor mounted. What
- * stands at such a path on a mount of the host, which the root does not cover there, is none. Given the device (not 0:0), what is open or mapped on it counts at any path.
+ * procs_holders.c: adds a line "pid 123 (name): has open as descriptor 4 /usr/local/GCD/var/log" to `holders` for each thing at or below root_path
+ * that a process (of any namespace) has as working directory, root, executable, open file or mapping, and for each mount namespace that has the
+ * device dev_major:dev_minor mounted. What stands at such a path on a mount of the host, which the root does not cover there, is none. Given the
+ * device (not 0:0), what is open or mapped on it counts at any path.
  */
 int procs_holders(struct strlist *holders, const char *root_path, unsigned dev_major, unsigned dev_minor, struct err *err);
 

@@ -68,7 +68,8 @@ static bool is_device(const struct search *search, unsigned dev_major, unsigned 
 }
 
 /*
- * A path below the root says little where the root is not mounted in our own namespace: somebody may stand in the empty mount point. Only the mount tells. 0: unknown.
+ * A path below the root says little where the root is not mounted in our own namespace: somebody may stand in the empty mount point. Only the mount
+ * tells. 0: unknown.
  */
 static bool is_in_root(const struct search *search, int mount_id)
 {
@@ -95,8 +96,8 @@ static void look_at_links(const struct search *search)
 }
 
 /*
- * Whether it lies on the device, though its path does not say so: its mount is gone, or it is one more of the host's. Only what is on no mount of ours is opened, so that no
- * server that hangs is asked.
+ * Whether it lies on the device, though its path does not say so: its mount is gone, or it is one more of the host's. Only what is on no mount of
+ * ours is opened, so that no server that hangs is asked.
  */
 static bool is_on_device(const struct search *search, const char *path, int mount_id)
 {
@@ -107,7 +108,8 @@ static bool is_on_device(const struct search *search, const char *path, int moun
 	if (mount)
 		return is_device(search, mount->major, mount->minor);
 	fd = open(path, O_PATH | O_CLOEXEC);
-	return fd >= 0 && syscall(SYS_statx, fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) == 0 && is_device(search, st.stx_dev_major, st.stx_dev_minor);
+	return fd >= 0 && syscall(SYS_statx, fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) == 0 &&
+	       is_device(search, st.stx_dev_major, st.stx_dev_minor);
 }
 
 static void look_at_descriptor(const struct search *search, const char *number)

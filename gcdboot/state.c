@@ -91,6 +91,7 @@ char *state_format(const struct state *state)
 	fprintf(out, "block %d\n", state->block);
 	fprintf(out, "namespace-host %d\n", state->namespace_host);
 	fprintf(out, "ns %" PRIu64 " %" PRIu64 "\n", (uint64_t)state->ns.dev, (uint64_t)state->ns.ino);
+	fprintf(out, "mount-before %d\n", state->mount_before);
 	fprintf(out, "root-mount %d\n", state->root_mount);
 	fprintf(out, "dev %u %u\n", state->dev_major, state->dev_minor);
 	fprintf(out, "bound %u\n", state->bound);
@@ -182,6 +183,8 @@ static int get_number(struct state *state, const char *key, const char *value)
 		state->block = atoi(value);
 	else if (strcmp(key, "namespace-host") == 0)
 		state->namespace_host = atoi(value);
+	else if (strcmp(key, "mount-before") == 0)
+		state->mount_before = atoi(value);
 	else if (strcmp(key, "root-mount") == 0)
 		state->root_mount = atoi(value);
 	else if (strcmp(key, "bound") == 0)

@@ -43,6 +43,7 @@ struct state {
 	bool namespace_host;
 
 	struct host_ns ns;             /* the OS's mount namespace */
+	int mount_before;              /* with mount = host: id of the mount that the mount point lay on before the boot */
 	int root_mount;                /* mount id of the root; 0: not mounted */
 	unsigned dev_major, dev_minor; /* of the root's filesystem */
 	unsigned bound;                /* how many mounts of the host are in it */

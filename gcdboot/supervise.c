@@ -63,6 +63,13 @@ static void report_arrived(struct supervisor *s)
 	supervisor_start_next(s);
 }
 
+static int mount_before(const char *path)
+{
+	auto_close int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? 0 : host_mount_id(fd);
+}
+
 static int build(struct supervisor *s)
 {
 	auto_free char *path = mountpoint_path(s->setup->conf, s->err);
@@ -72,6 +79,7 @@ static int build(struct supervisor *s)
 		s->state.root = strdup(path);
 		s->state.phase = PHASE_BUILDING;
 		s->state.namespace_host = s->setup->conf->namespace_host;
+		s->state.mount_before = mount_before(path);
 		teardown_list_swaps(&s->state.swaps_before);
 		/* Written before the first mount, so that a crash can be undone. */
 		r = state_save(&s->state, s->setup->rundir->path, s->err);

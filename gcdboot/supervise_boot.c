@@ -57,7 +57,7 @@ static void boot_done(struct supervisor *s)
 
 	teardown_list_swaps(&now);
 	for (size_t i = 0; i < now.count; i++)
-		if (!strlist_has(&state->swaps_before, now.str[i]))
+		if (teardown_is_own_swap(state, now.str[i]))
 			strlist_add(&state->swaps, now.str[i]);
 	strlist_clear(&now);
 	state->phase = PHASE_UP;
@@ -164,12 +164,15 @@ void supervisor_reap(struct supervisor *s)
 	int status;
 	pid_t pid;
 
-	while (!s->done && (pid = waitpid(-1, &status, WNOHANG)) > 0)
+	while (!s->done && (pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid == s->builder.pid)
+			s->builder.pid = 0;
 		for (size_t i = 0; i < s->state.command_count; i++)
 			if (s->state.command[i].run == RUN_RUNNING && s->state.command[i].pid == pid) {
 				supervisor_process_ended(s, i, status);
 				break;
 			}
+	}
 }
 
 /* The time of the command that is waited for is over: TERM, then KILL, to its whole session; one that even outlives that (in the kernel) is left behind. */

@@ -39,17 +39,31 @@ static int shut_down(struct supervisor *s, const struct strlist *commands, int t
 	return r;
 }
 
-/* Undoes a boot that failed. s->err already says why; what the undoing itself could not do is only told. */
+/* What a builder that was killed has left behind: nothing, but with mount = host. Its own failures it undoes itself. */
+static void undo_building(struct supervisor *s)
+{
+	struct strlist left = { 0 };
+	struct err err;
+
+	if (s->state.namespace_host && s->state.root && teardown_mounts(&s->state, -1, s->setup->conf->stop.timeout_ms, &left, &err) < 0)
+		log_error("while undoing the boot: %s", err.msg);
+	for (size_t i = 0; i < left.count; i++)
+		log_warn("still mounted: %s", left.str[i]);
+	strlist_clear(&left);
+	teardown_directories(&s->state);
+}
+
+/* s->err already says why; what the undoing itself could not do is only told. */
 void supervisor_roll_back(struct supervisor *s, int why)
 {
 	struct err err;
 
 	if (s->builder.socket >= 0)
 		builder_abandon(&s->builder);
-	if (s->spawn.ns >= 0 && shut_down(s, NULL, s->setup->conf->stop.timeout_ms, &err) < 0)
+	if (s->spawn.ns < 0)
+		undo_building(s);
+	else if (shut_down(s, NULL, s->setup->conf->stop.timeout_ms, &err) < 0)
 		log_error("while undoing the boot: %s", err.msg);
-	else if (s->spawn.ns < 0)
-		teardown_directories(&s->state);
 	finish(s, why);
 }
 

@@ -48,23 +48,26 @@ int teardown_list_swaps(struct strlist *swaps)
 	return r;
 }
 
+bool teardown_is_own_swap(const struct state *state, const char *swap)
+{
+	return path_is_below(swap, state->root) && !strlist_has(&state->swaps_before, swap);
+}
+
 static void swaps_off(const struct state *state)
 {
 	struct strlist now = { 0 };
+	int r = teardown_list_swaps(&now);
 
-	if (teardown_list_swaps(&now) == 0)
-		for (size_t i = 0; i < now.count; i++) {
-			const char *swap = now.str[i];
-			int r;
-
-			if (!strlist_has(&state->swaps, swap) && (!path_is_below(swap, state->root) || strlist_has(&state->swaps_before, swap)))
-				continue;
-			r = mnt_swapoff(swap);
-			if (r < 0)
-				log_warn("cannot turn off the swap on %s: %s", swap, strerror(-r));
-			else
-				log_info("swap on %s is off", swap);
-		}
+	for (size_t i = 0; i < now.count && r == 0; i++) {
+		if (!teardown_is_own_swap(state, now.str[i]))
+			continue;
+		r = mnt_swapoff(now.str[i]);
+		if (r < 0)
+			log_warn("cannot turn off the swap on %s: %s", now.str[i], strerror(-r));
+		else
+			log_info("swap on %s is off", now.str[i]);
+		r = 0;
+	}
 	strlist_clear(&now);
 }
 
@@ -95,12 +98,19 @@ static const struct table_mount *find_by_id(const struct table_mount *const *ind
 	return found ? *found : NULL;
 }
 
-/* The root's own mount; without an id (a boot that was killed before it could write it down) what is on top at its mount point. */
+/*
+ * The root's own mount. Without an id (the boot was killed before it could be written down) it is what is on top at the mount point, unless that was
+ * there before.
+ */
 static const struct table_mount *find_root(const struct table *table, const struct table_mount *const *index, const struct state *state)
 {
-	const struct table_mount *root = state->root_mount ? find_by_id(index, table->count, state->root_mount) : table_find_target(table, state->root);
+	const struct table_mount *root;
 
-	return root && strcmp(root->target, state->root) == 0 ? root : NULL;
+	if (state->root_mount)
+		root = find_by_id(index, table->count, state->root_mount);
+	else
+		root = table_find_target(table, state->root);
+	return root && root->id != state->mount_before && strcmp(root->target, state->root) == 0 ? root : NULL;
 }
 
 /* Marks the mounts in the tree below root; parents may come behind their children in the table (MS_MOVE), so passes go on until nothing is added. */

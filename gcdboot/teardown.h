@@ -2,6 +2,8 @@
 #ifndef GCDBOOT_TEARDOWN_H
 #define GCDBOOT_TEARDOWN_H
 
+#include <stdbool.h>
+
 #include "err.h"
 #include "state.h"
 
@@ -9,7 +11,13 @@
 int teardown_list_swaps(struct strlist *swaps);
 
 /*
- * In the mount namespace ns (-1: the caller's own): turns off the swap that the boot turned on or that lies in the root, then unmounts the root's
+ * Whether a swap area is the OS's. Swap is the machine's, whoever turned it on; but /proc/swaps names it as it was named then, and what a process in
+ * the OS names lies below the root, also a device (ROOT/dev/sdb2).
+ */
+bool teardown_is_own_swap(const struct state *state, const char *swap);
+
+/*
+ * In the mount namespace ns (-1: the caller's own): turns off the OS's swap, then unmounts the root's
  * mount and every mount in it, the latest first, whoever made them. What is busy is tried again until timeout_ms is over. The root is found by
  * state's mount point and mount id, so that a mount that somebody else made there later is left alone. Never lazily. Returns 0; -EBUSY with the mount
  * points that are left in `left`; other -errno. A child process does it: the caller's namespace stays its own.

@@ -48,6 +48,11 @@ svc_is_up() {
 	os enter svstat "/service/$1" | grep -q ': up (pid'
 }
 
+# The table names the device as the namespace that swapped on it does: with the root's mount point before it.
+swap_is_on() {
+	grep -q "${disk}p3[[:space:]]" /proc/swaps
+}
+
 for round in 1 2 3; do
 	run "$gcdboot" boot -d
 	is "$status" 0 "start $round: the filesystem labelled / boots with the default configuration"
@@ -55,7 +60,7 @@ for round in 1 2 3; do
 	host_table "$T/table.during"
 	same "$T/table.before" "$T/table.during" "start $round: the host's table is the same during the boot"
 	unlike "$(<"$T/.err")" "FAILED" "start $round: no boot command fails"
-	ok "start $round: swap is on" grep -q "^${disk}p3[[:space:]]" /proc/swaps
+	ok "start $round: swap is on" swap_is_on
 	enter grep " /data " /proc/self/mountinfo
 	like "$out" " - ext4 ${disk}p2 " "start $round: /data is mounted"
 	ok "start $round: svscan runs the services" wait_for 20 svc_is_up clock
@@ -73,7 +78,7 @@ for round in 1 2 3; do
 	is "$status" 0 "stop $round"
 	host_table "$T/table.after"
 	same "$T/table.before" "$T/table.after" "stop $round: the host's table is the same"
-	is "$(grep -c "^$disk" /proc/swaps)" 0 "stop $round: swap is off"
+	is "$(grep -c "${disk##*/}p3[[:space:]]" /proc/swaps)" 0 "stop $round: swap is off"
 	is "$(for name in svscan supervise readproctitle multilog; do pgrep "$name"; done)" "" "stop $round: nothing of it runs"
 	ok "stop $round: its directory is gone" test ! -e /run/gcdboot -a ! -e "$T/GCD"
 	run e2fsck -f -n "${disk}p1"
@@ -121,7 +126,7 @@ read -r pid _ _ _ group session tty _ <<<"$out"
 is "$group $session $tty" "$pid $pid 0" "it leads a session of its own, without a controlling terminal"
 # A shell may ignore some by itself.
 enter cat /root/signals
-is "$out" "$(chroot "$T/tree" /bin/sh -c 'grep -E "^Sig(Blk|Ign)"' </proc/self/status)" "no signal is ignored or blocked but by the shell"
+is "$out" "$(os enter sh -c 'umask >/dev/null; grep -E "^Sig(Blk|Ign)" /proc/self/status')" "no signal is ignored or blocked but by the shell"
 enter cat /root/id /root/ns
 is "${out%%$'\n'*}" "uid=0(root) gid=0(root) groups=0(root),11(floppy11),14(users14)" "it is root, with the OS's groups"
 unlike "$out" "$(readlink /proc/self/ns/mnt | tr -d '[]')" "in a mount namespace of its own"
