@@ -84,7 +84,7 @@ show = $(if $(V),@true,@echo "  $(1)	$(2)")
 
 # ---- the programs
 GCDBOOT_C = $(sort $(wildcard gcdboot/*.c conf/*.c))
-ESCAPE_C  = $(sort $(wildcard escape/*.c)) $(addprefix gcdboot/,control_client.c login.c inroot.c err.c util.c)
+ESCAPE_C  = $(sort $(wildcard escape/*.c)) $(addprefix gcdboot/,control_client.c login.c inroot.c mountid.c err.c util.c)
 
 # Every file but the two that hold a main(): what unit tests link with.
 MAINS = $(shell grep -l '^int main\>' $(wildcard gcdboot/*.c escape/*.c) /dev/null)

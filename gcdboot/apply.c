@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "inroot.h"
@@ -29,6 +30,7 @@ enum outcome { WAITING, AT_WORK, BOUND, SKIPPED, IGNORED, FAILED };
 struct work {
 	const struct plan *plan;
 	int root_fd;
+	struct stat root; /* of root_fd */
 	pthread_mutex_t lock;
 	pthread_cond_t moved;
 	enum outcome *outcome; /* per step of the plan */
@@ -84,20 +86,37 @@ static int finish_bind(const struct work *work, const struct step *step, enum in
 	return r;
 }
 
+/* A link in the root can lead to its own "/": what is mounted there would be met by every "..". */
+static int refuse_root(const struct work *work, int target, struct err *err)
+{
+	struct stat st;
+
+	if (fstat(target, &st) == 0 && st.st_dev == work->root.st_dev && st.st_ino == work->root.st_ino)
+		return err_set(err, -ELOOP, "its mount point is a link to the root itself");
+	return 0;
+}
+
 static int bind_any(const struct work *work, const struct step *step, struct err *err)
 {
 	struct mnt_source source = { .fd = -1 };
+	bool slave = work->plan->namespace_host, readonly = step->flags & STEP_READONLY;
 	auto_close int target = -1;
 	enum inroot_kind kind;
-	int r = mnt_open_source(&source, step->source, err);
+	int prepared = 0, r = mnt_open_source(&source, step->source, err);
 
 	if (r < 0)
 		return r;
 	kind = step->flags & STEP_AUTOFS ? INROOT_DIR : source_kind(&source);
 	target = open_mount_point(work->root_fd, step, kind, err);
-	r = target < 0 ? target : mnt_attach(&source, target, err);
+	r = target < 0 ? target : refuse_root(work, target, err);
+	if (r == 0 && (slave || readonly)) {
+		prepared = mnt_prepare(&source, slave, readonly, err);
+		r = prepared == -ENOSYS ? 0 : prepared;
+	}
+	if (r == 0)
+		r = mnt_attach(&source, target, err);
 	close(source.fd);
-	return r < 0 ? r : finish_bind(work, step, kind, err);
+	return r < 0 || prepared == 0 ? r : finish_bind(work, step, kind, err);
 }
 
 /*
@@ -109,15 +128,15 @@ static int bind_step(const struct work *work, const struct step *step, struct er
 	auto_close int target = -1;
 	int r;
 
-	if (step->flags & STEP_AUTOFS)
+	if ((step->flags & (STEP_AUTOFS | STEP_READONLY)) || work->plan->namespace_host)
 		return bind_any(work, step, err);
 	target = inroot_open(work->root_fd, step->target, O_PATH | O_DIRECTORY, NULL);
 	if (target < 0)
 		return bind_any(work, step, err);
-	r = mnt_bind_directory(step->source, target, err);
-	if (r == -ENOTDIR)
-		return bind_any(work, step, err);
-	return r < 0 ? r : finish_bind(work, step, INROOT_DIR, err);
+	r = refuse_root(work, target, err);
+	if (r == 0)
+		r = mnt_bind_directory(step->source, target, err);
+	return r == -ENOTDIR ? bind_any(work, step, err) : r;
 }
 
 /*
@@ -332,6 +351,8 @@ int apply_binds(const struct plan *plan, int root_fd, int timeout_ms, struct app
 		free(work);
 		return 0;
 	}
+	if (fstat(root_fd, &work->root) < 0)
+		return err_set(err, errno, "cannot look at the root");
 	work->outcome = calloc(plan->count, sizeof *work->outcome);
 	work->deferred = calloc(plan->count, sizeof *work->deferred);
 	pthread_condattr_init(&attr);

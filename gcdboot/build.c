@@ -13,6 +13,7 @@
 #include "host.h"
 #include "log.h"
 #include "mnt.h"
+#include "mountid.h"
 #include "plan.h"
 #include "rundir.h"
 #include "teardown.h"
@@ -86,7 +87,7 @@ static int mount_root(const struct conf *conf, const struct device_found *found,
 		log_step_failed("%s", "");
 		return r;
 	}
-	state->root_mount = host_mount_id(fd);
+	state->root_mount = mountid_of(fd);
 	state->dev_major = major(st.st_dev);
 	state->dev_minor = minor(st.st_dev);
 	log_step_done("%s", "");

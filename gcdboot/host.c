@@ -7,7 +7,6 @@
 #include <strings.h>
 #include <sys/capability.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -80,22 +79,4 @@ void host_boot_id(char id[40])
 	ssize_t n = fd >= 0 ? read(fd, id, 36) : 0;
 
 	id[n > 0 ? n : 0] = '\0';
-}
-
-/* statx(2) tells since 5.8, /proc/self/fdinfo since 3.15. */
-int host_mount_id(int fd)
-{
-	struct statx st;
-	char path[64], line[256];
-	auto_fclose FILE *in = NULL;
-	int id = 0;
-
-	if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &st) == 0 && (st.stx_mask & STATX_MNT_ID))
-		return (int)st.stx_mnt_id;
-	snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
-	in = fopen(path, "re");
-	while (in && id == 0 && fgets(line, sizeof line, in))
-		if (sscanf(line, "mnt_id: %d", &id) != 1)
-			id = 0;
-	return id;
 }

@@ -27,9 +27,6 @@ struct host_ns {
 /* The caller's own mount namespace. Returns 0 or -errno. */
 int host_own_ns(struct host_ns *ns);
 
-/* The kernel's id of the mount that fd lies on; 0 where the kernel does not tell. */
-int host_mount_id(int fd);
-
 /* A string that is another after each start of the machine (/proc/sys/kernel/random/boot_id, 36 characters); "" where the kernel has none. */
 void host_boot_id(char id[40]);
 

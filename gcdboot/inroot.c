@@ -12,6 +12,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "mountid.h"
 #include "util.h"
 
 #define LINKS_MAX 40 /* as the kernel's own limit, path_resolution(7) */
@@ -99,8 +100,18 @@ static int walk_follow(struct walk *walk, int link_fd)
 	return 0;
 }
 
-static int walk_make_dir(int dir, const char *name)
+/* What is mounted in the root is the host's: there nothing is made, or it would stay when the OS is gone. */
+static bool may_make_in(const struct walk *walk)
 {
+	return mountid_of(walk->dir[walk->depth - 1]) == mountid_of(walk->dir[0]);
+}
+
+static int walk_make_dir(const struct walk *walk, const char *name)
+{
+	int dir = walk->dir[walk->depth - 1];
+
+	if (!may_make_in(walk))
+		return -EXDEV;
 	if (mkdirat(dir, name, 0755) < 0 && errno != EEXIST)
 		return -errno;
 	return 0;
@@ -123,7 +134,7 @@ static int walk_enter(struct walk *walk, const char *name)
 	/* Nearly every component is a directory; asking for one spares the fstat, which a server that hangs would not answer. */
 	fd = openat(dir, name, flags | O_DIRECTORY);
 	if (fd < 0 && errno == ENOENT && walk->make) {
-		r = walk_make_dir(dir, name);
+		r = walk_make_dir(walk, name);
 		if (r < 0)
 			return r;
 		fd = openat(dir, name, flags | O_DIRECTORY);
@@ -156,11 +167,13 @@ static int walk_last(struct walk *walk, const char *name, int flags, enum inroot
 	int r;
 
 	if (fd < 0 && errno == ENOENT && walk->make && kind == INROOT_DIR) {
-		r = walk_make_dir(dir, name);
+		r = walk_make_dir(walk, name);
 		if (r < 0)
 			return r;
 		fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	} else if (fd < 0 && errno == ENOENT && walk->make) {
+		if (!may_make_in(walk))
+			return -EXDEV;
 		fd = openat(dir, name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0644);
 		if (fd >= 0)
 			close(take_fd(&fd));
@@ -255,6 +268,8 @@ int inroot_make(int root_fd, const char *path, enum inroot_kind kind, struct err
 	int flags = O_PATH | O_CLOEXEC | (kind == INROOT_DIR ? O_DIRECTORY : O_NOFOLLOW);
 	int fd = walk_open(root_fd, path, flags, true, kind);
 
+	if (fd == -EXDEV)
+		return err_set(err, -EXDEV, "its mount point %s would have to be made in a mount of the host", path);
 	if (fd < 0)
 		return err_set(err, -fd, "cannot make the %s %s in the root", kind == INROOT_DIR ? "directory" : "file", path);
 	return fd;

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -132,6 +133,23 @@ static double step_seconds(void)
 	return (double)(now.tv_sec - state.step_began.tv_sec) + (double)(now.tv_nsec - state.step_began.tv_nsec) / 1e9;
 }
 
+/* What of the text fits beside `used` columns: what has wrapped cannot be written over. Bytes count as columns: rather too short than too long. */
+static int fitting(const char *text, size_t used)
+{
+	struct winsize size = { 0 };
+	size_t len = strlen(text), room;
+
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
+		return (int)len;
+	room = size.ws_col > used ? size.ws_col - used : 0;
+	if (len <= room)
+		return (int)len;
+	/* Not in the middle of a character. */
+	while (room > 0 && ((unsigned char)text[room] & 0xc0) == 0x80)
+		room--;
+	return (int)room;
+}
+
 /* On a terminal: the step that waits, without a newline, over itself. */
 static void show_step(const char *tail)
 {
@@ -140,7 +158,8 @@ static void show_step(const char *tail)
 
 	if (!state.terminal || state.detached || state.level < LOG_NORMAL)
 		return;
-	len = snprintf(line, sizeof line, "\r\033[K  ..  %s%s", state.step, tail);
+	/* 6 for "  ..  ", 1 for the cursor. */
+	len = snprintf(line, sizeof line, "\r\033[K  ..  %.*s%s", fitting(state.step, 7 + strlen(tail)), state.step, tail);
 	state.unfinished = true;
 	write_all(STDERR_FILENO, line, (size_t)len);
 }
@@ -174,11 +193,11 @@ __attribute__((format(printf, 2, 0))) static void end_step(const char *mark, con
 	vsnprintf(outcome, sizeof outcome, fmt, args);
 	snprintf(text, sizeof text, "%s %s%s%s (%.3f s)", mark, state.step, outcome[0] ? ": " : "", outcome, step_seconds());
 	to_file(text);
+	if (state.sink)
+		state.sink(state.sink_arg, text);
 	if (state.terminal)
 		snprintf(text, sizeof text, "  %s  %s%s%s", mark, state.step, outcome[0] ? ": " : "", outcome);
 	to_stderr(LOG_NORMAL, text);
-	if (state.sink)
-		state.sink(state.sink_arg, text);
 }
 
 void log_step_done(const char *fmt, ...)

@@ -194,30 +194,52 @@ static int add_variables(struct strlist *list, char *const *variables, bool (*ma
 	return 0;
 }
 
-static int add_login(struct strlist *list, const struct login *login)
+static int add_home(struct strlist *list, const struct login *login)
 {
-	if (strlist_add(list, "PATH=" LOGIN_PATH) < 0 || strlist_addf(list, "HOME=%s", login->home) < 0 || strlist_addf(list, "SHELL=%s", login->shell) < 0 ||
-	    strlist_add(list, "USER=root") < 0 || strlist_add(list, "LOGNAME=root") < 0)
+	if (strlist_add(list, "PATH=" LOGIN_PATH) < 0 || strlist_addf(list, "HOME=%s", login->home) < 0)
 		return -ENOMEM;
 	return 0;
+}
+
+static int add_login(struct strlist *list, const struct login *login)
+{
+	if (add_home(list, login) < 0 || strlist_addf(list, "SHELL=%s", login->shell) < 0 || strlist_add(list, "USER=root") < 0 ||
+	    strlist_add(list, "LOGNAME=root") < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+/* The list's strings as an environment, or NULL where r or memory say no. */
+static char **to_environment(struct strlist *list, int r)
+{
+	char **environment = r < 0 ? NULL : reallocarray(list->str, list->count + 1, sizeof *environment);
+
+	if (!environment) {
+		strlist_clear(list);
+		return NULL;
+	}
+	environment[list->count] = NULL;
+	return environment;
 }
 
 char **login_environment(const struct login *login, char *const *extra)
 {
 	struct strlist list = { 0 };
-	char **environment;
+	int r = add_login(&list, login);
 
-	if (add_login(&list, login) < 0 || add_variables(&list, extra, NULL) < 0 || add_variables(&list, environ, stays) < 0) {
-		strlist_clear(&list);
-		return NULL;
-	}
-	environment = reallocarray(list.str, list.count + 1, sizeof *environment);
-	if (!environment) {
-		strlist_clear(&list);
-		return NULL;
-	}
-	environment[list.count] = NULL;
-	return environment;
+	if (r == 0)
+		r = add_variables(&list, extra, NULL);
+	if (r == 0)
+		r = add_variables(&list, environ, stays);
+	return to_environment(&list, r);
+}
+
+char **login_environment_bare(const struct login *login, char *const *extra)
+{
+	struct strlist list = { 0 };
+	int r = add_home(&list, login);
+
+	return to_environment(&list, r == 0 ? add_variables(&list, extra, NULL) : r);
 }
 
 static int become_root(const struct login *login, struct err *err)

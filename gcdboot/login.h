@@ -30,6 +30,9 @@ void login_read(struct login *login, int root_fd);
  */
 char **login_environment(const struct login *login, char *const *extra);
 
+/* For a command that nobody has logged in for: PATH and HOME, and `extra`. */
+char **login_environment_bare(const struct login *login, char *const *extra);
+
 /*
  * The last steps after the caller has chroot'ed: groups, gid and uid 0, working directory (home, else "/"), every descriptor above 2 closed, signal
  * dispositions and mask back to the default, then execve: argv, or the login shell with "-" before its name where argv is NULL or empty.

@@ -102,6 +102,17 @@ int mnt_open_source(struct mnt_source *source, const char *path, struct err *err
 	return 0;
 }
 
+int mnt_prepare(const struct mnt_source *source, bool slave, bool readonly, struct err *err)
+{
+	struct mount_attr attr = { .attr_set = readonly ? MOUNT_ATTR_RDONLY : 0, .propagation = slave ? MS_SLAVE : 0 };
+
+	if (!source->detached)
+		return -ENOSYS;
+	if (syscall(SYS_mount_setattr, source->fd, "", AT_EMPTY_PATH, &attr, sizeof attr) == 0)
+		return 0;
+	return errno == ENOSYS || errno == EPERM ? -ENOSYS : err_set(err, errno, "cannot set the flags of its mount");
+}
+
 static int attach_by_path(int source_fd, int target_fd)
 {
 	char source[FD_PATH_MAX], target[FD_PATH_MAX];

@@ -39,6 +39,12 @@ struct mnt_source {
 /* Opens what is mounted at source, without stat and without triggering an automount. The caller closes source->fd. */
 int mnt_open_source(struct mnt_source *source, const char *path, struct err *err);
 
+/*
+ * Makes the copy a slave and, where asked for, read-only, before it is seen anywhere. -ENOSYS where it is no detached copy, or the kernel (before 5.12) cannot:
+ * then it has to be done when it is mounted.
+ */
+int mnt_prepare(const struct mnt_source *source, bool slave, bool readonly, struct err *err);
+
 /* Mounts it on the place that target_fd (O_PATH) refers to. */
 int mnt_attach(const struct mnt_source *source, int target_fd, struct err *err);
 

@@ -15,6 +15,7 @@
 #include "teardown.h"
 #include "text.h"
 
+#define SLICE_MS 200 /* between two looks at who may have come while we unmount */
 #define LOOK_MS 20   /* between two looks at who is left: a process of a namespace gives no event */
 #define KILL_MS 2000 /* the least time that killed processes and the kernel get after the deadline */
 
@@ -171,17 +172,35 @@ static void tell_holders(const struct state *state)
 	strlist_clear(&holders);
 }
 
-static int unmount(struct shutdown *shutdown, int64_t deadline, struct err *err)
+/*
+ * Unmounts until the deadline. Who was on the way into the OS when its processes were ended (`enter`, a boot command just started) is seen only now.
+ */
+static int unmount_all(const struct shutdown *shutdown, int64_t term_deadline, int64_t deadline, struct strlist *left, struct err *err)
+{
+	int ns = shutdown->state->namespace_host ? -1 : shutdown->spawn->ns;
+
+	for (;;) {
+		int64_t ms = deadline - now_ms();
+		int r;
+
+		strlist_clear(left);
+		r = teardown_mounts(shutdown->state, ns, ms > SLICE_MS ? SLICE_MS : ms > 0 ? (int)ms : 0, left, err);
+		if (r != -EBUSY || now_ms() >= deadline)
+			return r;
+		end_processes(shutdown, now_ms() >= term_deadline, now_ms(), NULL);
+	}
+}
+
+static int unmount(struct shutdown *shutdown, int64_t term_deadline, int64_t deadline, struct err *err)
 {
 	struct state *state = shutdown->state;
 	struct strlist left = { 0 };
-	int64_t ms = deadline - now_ms();
 	int r;
 
 	log_step("unmounting %s", state->root);
 	if (shutdown->spawn->root >= 0)
 		close(take_fd(&shutdown->spawn->root));
-	r = teardown_mounts(state, state->namespace_host ? -1 : shutdown->spawn->ns, ms > 0 ? (int)ms : 0, &left, err);
+	r = unmount_all(shutdown, term_deadline, deadline, &left, err);
 	if (r == 0) {
 		log_step_done("%s", "");
 		return 0;
@@ -221,7 +240,7 @@ int shutdown_run(struct shutdown *shutdown, struct err *err)
 	for (size_t i = 0; shutdown->commands && shutdown->spawn->root >= 0 && i < shutdown->commands->count; i++)
 		run_stop_command(shutdown, shutdown->commands->str[i], commands_deadline);
 	stop_processes(shutdown, term_deadline, last);
-	r = unmount(shutdown, last, err);
+	r = unmount(shutdown, term_deadline, last, err);
 	if (r == 0) {
 		/* The namespace goes with its last descriptor, and with it every mount that was made outside the root. */
 		if (shutdown->spawn->ns >= 0)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 #include <unistd.h>
 
 #include "login.h"
+
+#define ENTER_MS 1000 /* how long a child on its way into the OS is waited for */
 
 /* Out of the bounding set, so that no program of the OS gets it back, and out of our own sets. capabilities(7). */
 static int drop_caps(const struct strlist *names, struct err *err)
@@ -84,7 +87,7 @@ static void child(const struct spawn *spawn, const char *line, int null_fd, int 
 	dup2(log_fd, STDERR_FILENO);
 	login_read(&login, spawn->root);
 	passed = spawn_passed(spawn);
-	environment = passed ? login_environment(&login, passed) : NULL;
+	environment = passed ? login_environment_bare(&login, passed) : NULL;
 	if (!environment)
 		err_set(&err, ENOMEM, "cannot make the environment");
 	else if (spawn_enter(spawn, &err) == 0) {
@@ -96,13 +99,27 @@ static void child(const struct spawn *spawn, const char *line, int null_fd, int 
 	_exit(status);
 }
 
+/* The pipe ends when the child, in the OS by then, closes its descriptors: before that a stop would not know it for a process of the OS. */
+static void wait_entered(int fd)
+{
+	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
+
+	poll(&pollfd, 1, ENTER_MS);
+}
+
 pid_t spawn_shell(const struct spawn *spawn, const char *line, int null_fd, int log_fd, struct err *err)
 {
-	pid_t pid = fork();
+	int entered[2];
+	pid_t pid;
 
-	if (pid < 0)
+	if (pipe2(entered, O_CLOEXEC) < 0)
 		return err_set(err, errno, "cannot start '%s'", line);
+	pid = fork();
 	if (pid == 0)
 		child(spawn, line, null_fd, log_fd);
-	return pid;
+	close(entered[1]);
+	if (pid > 0)
+		wait_entered(entered[0]);
+	close(entered[0]);
+	return pid < 0 ? err_set(err, errno, "cannot start '%s'", line) : pid;
 }

@@ -12,6 +12,7 @@
 
 #include "control_server.h"
 #include "log.h"
+#include "mountid.h"
 #include "mountpoint.h"
 #include "supervisor.h"
 #include "teardown.h"
@@ -67,7 +68,7 @@ static int mount_before(const char *path)
 {
 	auto_close int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	return fd < 0 ? 0 : host_mount_id(fd);
+	return fd < 0 ? 0 : mountid_of(fd);
 }
 
 static int build(struct supervisor *s)

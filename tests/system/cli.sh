@@ -253,7 +253,7 @@ like "$err" "already running since 20[0-9-]+ [0-9:]+, pid [0-9]+" "and finds the
 run "$gcdboot" -q
 is "$status:$out$err" "0:" "silently with -q"
 run "$gcdboot" check
-like "$status:$out" "^0:.*running from this configuration already" "check says that it runs"
+like "$status:$out" "^0:.*OS is running" "check says that it runs"
 
 # Two names are two systems.
 make_root "$T/second"
@@ -337,7 +337,10 @@ wait "$fg"
 is "$?:$status" "0:0" "it ends with 0 when the OS is stopped"
 "$gcdboot" -q boot -f 2>"$T/fg.err" &
 fg=$!
-wait_for 20 "$gcdboot" status
+is_up() {
+	"$gcdboot" status --json | grep -q '"phase": "up"'
+}
+wait_for 20 is_up
 kill -TERM "$fg"
 wait "$fg"
 is "$?:$(cat "$T/fg.err")" "0:" "-q boot -f is silent to its end, here by SIGTERM"

@@ -110,4 +110,16 @@ is "$?" 143 "by TERM"
 enter true
 is "$status" 1 "after the stop there is nothing to enter"
 
+# Whoever is on the way in when the stop comes is ended too, or does not get in.
+stops=0
+for _ in {1..10}; do
+	os -q boot -d
+	os enter sleep 600 2>/dev/null &
+	one=$!
+	os enter sleep 600 2>/dev/null &
+	os -q stop && stops=$((stops + 1))
+	wait "$one" "$!"
+done
+is "$stops" 10 "a stop while others are on their way in"
+
 done_testing

@@ -72,6 +72,7 @@ make_links() {
 	ln -sfn /canary/opt "$root/opt"
 }
 
+: >/run/through_link
 # The tiny root's loader lies in /lib64: what stays of it has to run.
 make_root "$T/tree"
 cp -a "$T/tree/lib64/." "$T/lib64"
@@ -90,7 +91,7 @@ write_conf <<-END
 	extra = $T/resolv:/etc/resolv.conf
 	extra = $T/resolv:/etc/hosts
 	extra = $T/resolv:/init
-	extra = $T/resolv:/var/run/made/by/link
+	extra = $T/resolv:/var/run/through_link
 	extra = /h/plain:/opt/new/dir
 	extra = /h/plain:/lib64/sub
 	[boot]
@@ -112,8 +113,8 @@ for shape in private shared; do
 	is "$status" 0 "$shape host: all of them"
 	enter cat /h/chain/marker
 	is "$out" /h/chain "$shape host: so each is also found by its name"
-	enter cat /canary/opt/new/dir/marker /usr/lib64/sub/marker /run/made/by/link
-	is "$out" $'/h/plain\n/h/plain\nresolv' "$shape host: /opt, /lib64 and /var/run are links: what is made below them is made there"
+	enter cat /canary/opt/new/dir/marker /usr/lib64/sub/marker /run/through_link
+	is "$out" $'/h/plain\n/h/plain\nresolv' "$shape host: /opt, /lib64 and /var/run are links: what goes below them goes there"
 	enter cat /etc/resolv.conf /etc/hosts /init /sbin/init
 	is "$out" $'resolv\nresolv\nresolv\nown init' "$shape host: a file goes over a link, not over what it leads to"
 	log=$(cat /run/gcdboot/default/boot.log)

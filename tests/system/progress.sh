@@ -99,7 +99,7 @@ wait "$terminal"
 is "$?:$(sed '/^Script/d' "$T/typescript" | tr -d '\r\n')" "0:" "-q is silent on a terminal as well"
 on_terminal stop
 wait "$terminal"
-ok "stop shows its steps" shows '  ok  unmounting'
+ok "stop shows its steps" shows 'ok +unmounting'
 
 # ---- elsewhere: one line for each step
 
