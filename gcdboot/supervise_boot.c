@@ -40,7 +40,7 @@ static void describe_end(const struct supervisor *s, const struct state_command 
 	int n;
 
 	if (command->timed_out)
-		n = snprintf(text, size, "took longer than %d s and was ended", s->setup->conf->boot.timeout_ms / 1000);
+		n = snprintf(text, size, "took longer than %g s and was ended", s->setup->conf->boot.timeout_ms / 1000.0);
 	else if (WIFSIGNALED(command->status))
 		n = snprintf(text, size, "killed by signal %d", WTERMSIG(command->status));
 	else
