@@ -194,6 +194,11 @@ int mnt_umount(const char *path)
 	return umount2(path, UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
 }
 
+int mnt_detach(const char *path)
+{
+	return umount2(path, UMOUNT_NOFOLLOW | MNT_DETACH) < 0 ? -errno : 0;
+}
+
 int mnt_swapoff(const char *path)
 {
 	return swapoff(path) < 0 ? -errno : 0;

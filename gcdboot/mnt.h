@@ -60,8 +60,11 @@ int mnt_set_readonly(int fd, struct err *err);
 /* Makes the mount that fd refers to a slave: mounts arrive in it but do not leave it. */
 int mnt_set_slave(int fd, struct err *err);
 
-/* Unmounts what is on top at path; a link at its end is not followed; never lazily. Returns 0 or -errno (-EBUSY). */
+/* Unmounts what is on top at path; a link at its end is not followed. Returns 0 or -errno (-EBUSY). */
 int mnt_umount(const char *path);
+
+/* Unmounts it lazily: out of sight now, gone when its last user is. Only for what the host has mounted elsewhere as well. */
+int mnt_detach(const char *path);
 
 /* swapoff(2). */
 int mnt_swapoff(const char *path);

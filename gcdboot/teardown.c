@@ -140,39 +140,87 @@ static void add_left(struct strlist *left, const char *target, int r)
 	strlist_addf(left, "%s: %s", safe ? safe : "?", strerror(-r));
 }
 
+/* One look at the OS's mount table, while what is in it is unmounted. */
+struct pass {
+	struct table table;
+	const struct table_mount **by_id;
+	const struct table_mount *root; /* NULL: it is not mounted any more */
+	bool *in_tree, *gone;           /* by mount: below the root; unmounted in this pass */
+};
+
+static void pass_end(struct pass *pass)
+{
+	free(pass->by_id);
+	free(pass->in_tree);
+	free(pass->gone);
+	table_clear(&pass->table);
+}
+
+static int pass_begin(struct pass *pass, const struct state *state, struct err *err)
+{
+	int r = table_read(&pass->table, NULL, err);
+
+	if (r < 0)
+		return r;
+	pass->by_id = index_by_id(&pass->table);
+	pass->in_tree = calloc(pass->table.count, sizeof *pass->in_tree);
+	pass->gone = calloc(pass->table.count, sizeof *pass->gone);
+	if (!pass->by_id || !pass->in_tree || !pass->gone)
+		return err_set(err, ENOMEM, "cannot unmount %s", state->root);
+	pass->root = find_root(&pass->table, pass->by_id, state);
+	if (pass->root)
+		mark_tree(&pass->table, pass->by_id, pass->root, pass->in_tree);
+	return 0;
+}
+
+/* Whether the filesystem is mounted outside of the root too: it is the host's, and what we have is a bind of it. */
+static bool is_bind_of_host(const struct pass *pass, const struct table_mount *mount)
+{
+	for (size_t i = 0; i < pass->table.count; i++)
+		if (!pass->in_tree[i] && pass->table.mount[i].major == mount->major && pass->table.mount[i].minor == mount->minor)
+			return true;
+	return false;
+}
+
+static bool has_children(const struct pass *pass, const struct table_mount *mount)
+{
+	for (size_t i = 0; i < pass->table.count; i++)
+		if (pass->in_tree[i] && !pass->gone[i] && pass->table.mount[i].parent == mount->id)
+			return true;
+	return false;
+}
+
 /*
- * One pass over what is still mounted, the latest first. Returns how many are left (0: all gone), or -errno; names them in `left`.
+ * Never lazily what the OS brought: its writes would go on behind our back. A bind of the host's own filesystem is another thing: whoever has a file of it open
+ * (an escaped process, with the OS's /dev/null) would have it open through the host as well.
  */
+static int unmount_one(const struct pass *pass, const struct table_mount *mount)
+{
+	int r = mnt_umount(mount->target);
+
+	if (r != -EBUSY || mount == pass->root || has_children(pass, mount) || !is_bind_of_host(pass, mount))
+		return r;
+	return mnt_detach(mount->target);
+}
+
+/* One pass over what is still mounted, the latest first. Returns how many are left (0: all gone), or -errno; names them in `left`. */
 static int unmount_pass(const struct state *state, struct strlist *left, bool *moved, struct err *err)
 {
-	struct table table = { 0 };
-	const struct table_mount *root;
-	auto_free const struct table_mount **index = NULL;
-	auto_free bool *in_tree = NULL;
-	int r = table_read(&table, NULL, err);
+	struct pass pass = { 0 };
+	int r = pass_begin(&pass, state, err);
 
 	*moved = false;
 	strlist_clear(left);
-	if (r < 0)
-		return r;
-	index = index_by_id(&table);
-	in_tree = calloc(table.count, sizeof *in_tree);
-	root = index ? find_root(&table, index, state) : NULL;
-	if (root && in_tree) {
-		mark_tree(&table, index, root, in_tree);
-		for (size_t i = table.count; i-- > 0;) {
-			if (!in_tree[i])
-				continue;
-			r = mnt_umount(table.mount[i].target);
-			if (r == 0)
-				*moved = true;
-			else
-				add_left(left, table.mount[i].target, r);
-		}
+	for (size_t i = pass.table.count; r == 0 && pass.root && i-- > 0;) {
+		int one = pass.in_tree[i] ? unmount_one(&pass, &pass.table.mount[i]) : 0;
+
+		if (one < 0)
+			add_left(left, pass.table.mount[i].target, one);
+		else if (pass.in_tree[i])
+			*moved = pass.gone[i] = true;
 	}
-	r = in_tree && index ? (int)left->count : err_set(err, ENOMEM, "cannot unmount %s", state->root);
-	table_clear(&table);
-	return r;
+	pass_end(&pass);
+	return r < 0 ? r : (int)left->count;
 }
 
 static int unmount_all(const struct state *state, int timeout_ms, struct strlist *left, struct err *err)
