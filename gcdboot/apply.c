@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -128,6 +129,9 @@ static int bind_step(const struct work *work, const struct step *step, struct er
 	auto_close int target = -1;
 	int r;
 
+	/* It could be bound, by descriptor, but never unmounted: that goes by path. */
+	if (strlen(work->plan->root_path) + strlen(step->target) >= PATH_MAX)
+		return err_set(err, -ENAMETOOLONG, "its path is too long below %s", work->plan->root_path);
 	if ((step->flags & (STEP_AUTOFS | STEP_READONLY)) || work->plan->namespace_host)
 		return bind_any(work, step, err);
 	target = inroot_open(work->root_fd, step->target, O_PATH | O_DIRECTORY, NULL);

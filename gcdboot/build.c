@@ -72,6 +72,7 @@ static int mount_root(const struct conf *conf, const struct device_found *found,
 		.offset = found->offset,
 		.size = found->size,
 	};
+	struct table table = { 0 };
 	struct stat st;
 	int fd, r;
 
@@ -90,6 +91,14 @@ static int mount_root(const struct conf *conf, const struct device_found *found,
 	state->root_mount = mountid_of(fd);
 	state->dev_major = major(st.st_dev);
 	state->dev_minor = minor(st.st_dev);
+	/* A btrfs tells another device to stat(2) than stands in the mount tables, where we look for it later. */
+	if (state->dev_major == 0 && !root.directory && table_read(&table, NULL, NULL) == 0)
+		for (size_t i = 0; i < table.count; i++)
+			if (table.mount[i].id == state->root_mount) {
+				state->dev_major = table.mount[i].major;
+				state->dev_minor = table.mount[i].minor;
+			}
+	table_clear(&table);
 	log_step_done("%s", "");
 	return fd;
 }

@@ -22,13 +22,21 @@ struct outcome {
 /* Another gcdboot holds the lock: that is as good as success. */
 static int tell_running(const struct cmd_options *options, const struct rundir *rundir, struct err *err)
 {
+	struct state state = { 0 };
 	char text[32], message[64];
+	bool stuck = false;
 	time_t since;
 	pid_t pid;
 	int r = rundir_holder(rundir, &pid, &since);
 
 	if (r < 0)
 		return err_set(err, -r, "another gcdboot holds %s/lock, but does not say which", rundir->path);
+	if (state_load(&state, rundir->path, NULL) == 0)
+		stuck = state.phase == PHASE_STUCK;
+	state_clear(&state);
+	if (stuck)
+		return err_set(err, -EBUSY,
+			       "the OS was stopped, but not everything could be given back: `gcdboot status` tells what, `gcdboot stop` tries again");
 	state_time(since, text);
 	log_note("already running since %s, pid %d", text, pid);
 	/* For a unit of Type=notify that is started while somebody else's boot is up: that one is the service then. */

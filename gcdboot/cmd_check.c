@@ -125,7 +125,7 @@ static void check_all(struct findings *findings, const struct conf *conf, const 
 	device_found_clear(&found);
 }
 
-static int verdict(const struct cmd_options *options, const struct findings *findings)
+static int verdict(const struct cmd_options *options, const struct findings *findings, struct err *err)
 {
 	size_t stops = findings_stops(findings);
 
@@ -135,6 +135,8 @@ static int verdict(const struct cmd_options *options, const struct findings *fin
 			printf("\n%zu of these would stop a boot\n", stops);
 		else
 			printf("\nnothing would stop a boot\n");
+		if (fflush(stdout) != 0)
+			return err_set(err, errno, "cannot write the findings");
 	}
 	return stops ? EXIT_FAILED : EXIT_DONE;
 }
@@ -156,7 +158,7 @@ int cmd_check(const struct cmd_options *options, struct err *err)
 	if (r == 0) {
 		findings_add(&findings, FINDING_OK, NULL, "the configuration %s can be read", conf.file);
 		check_all(&findings, &conf, &rundir, path);
-		r = verdict(options, &findings);
+		r = verdict(options, &findings, err);
 	}
 	findings_clear(&findings);
 	conf_clear(&conf);

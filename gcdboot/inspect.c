@@ -8,6 +8,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 
 #include "boot_commands.h"
@@ -108,6 +109,26 @@ static bool is_own_directory(const char *target)
 	return false;
 }
 
+/* Without /proc, /sys and /dev nothing boots: a mount point that is no directory, or is missing and cannot be made. */
+static bool inspect_required(struct findings *findings, const struct step *step, int root)
+{
+	auto_close int fd = inroot_open(root, step->target, O_PATH | O_DIRECTORY, NULL);
+	struct statvfs fs;
+	const char *why = NULL;
+
+	if (!(step->flags & STEP_REQUIRED) || fd >= 0)
+		return false;
+	if (fd != -ENOENT)
+		why = strerror(-fd);
+	else if (!(step->flags & STEP_CREATE))
+		why = "it is missing, and create = no";
+	else if (fstatvfs(root, &fs) == 0 && (fs.f_flag & ST_RDONLY))
+		why = "it is missing, and the root is read-only";
+	if (why)
+		findings_add(findings, FINDING_STOPS, "make it a directory in the root", "%s in the root: %s", step->target, why);
+	return why != NULL;
+}
+
 static void inspect_binds(struct findings *findings, const struct plan *plan, int root)
 {
 	size_t missing = 0;
@@ -124,7 +145,8 @@ static void inspect_binds(struct findings *findings, const struct plan *plan, in
 				findings_add(findings, FINDING_SPOILS, mend, "the host's %s is a mount: it would cover the OS's own %s", step->target,
 					     step->target);
 		}
-		missing += !(step->flags & (STEP_CREATE | STEP_OPTIONAL)) && !exists(root, step->target);
+		if (!inspect_required(findings, step, root))
+			missing += !(step->flags & (STEP_CREATE | STEP_OPTIONAL)) && !exists(root, step->target);
 	}
 	if (missing)
 		findings_add(findings, FINDING_SPOILS, "make them in the root, or create = yes in [bind]",

@@ -148,6 +148,8 @@ static int parse_global(int argc, char **argv, struct cmd_options *options)
 			return status;
 		switch (option) {
 		case 'c':
+			if (!optarg[0])
+				return misuse("-c needs a file", NULL);
 			options->conf_file = optarg;
 			break;
 		case 'n':

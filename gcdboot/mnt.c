@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/swap.h>
 #include <sys/syscall.h>
@@ -25,11 +26,37 @@ static void fd_path(char path[FD_PATH_MAX], int fd)
 	snprintf(path, FD_PATH_MAX, "/proc/self/fd/%d", fd);
 }
 
+/*
+ * On a host that is itself chrooted "/" is no mount point, and cannot be told how to propagate: the namespace's own root can. There lead the ".." of a
+ * directory that lies outside of the root of the process.
+ */
+static int slave_from_top(void)
+{
+	auto_close int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat here, up;
+	int r = -1;
+
+	if (root < 0 || chroot("/proc") < 0 || fchdir(root) < 0)
+		return -errno;
+	for (;;) {
+		if (stat(".", &here) < 0 || stat("..", &up) < 0)
+			break;
+		if (here.st_dev == up.st_dev && here.st_ino == up.st_ino) {
+			r = mount(NULL, ".", NULL, MS_REC | MS_SLAVE, NULL);
+			break;
+		}
+		if (chdir("..") < 0)
+			break;
+	}
+	r = r < 0 ? -errno : 0;
+	return fchdir(root) < 0 || chroot(".") < 0 ? -errno : r;
+}
+
 int mnt_unshare(struct err *err)
 {
 	if (unshare(CLONE_NEWNS) < 0)
 		return err_set(err, errno, "cannot make a mount namespace%s", errno == EPERM ? " (needs CAP_SYS_ADMIN)" : "");
-	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 && (errno != EINVAL || (errno = -slave_from_top()) != 0))
 		return err_set(err, errno, "cannot make the mounts of the new namespace slaves");
 	return 0;
 }

@@ -227,7 +227,7 @@ static bool belongs(struct belonging *b, const struct procs *all, const struct p
 	 * Started by `enter`, or left by a supervisor that was killed, and then in a namespace of its own. Who has the device but another root is the
 	 * host's: somebody has mounted the disk once more. With mount = host every service with a namespace of its own has a copy of our root, too.
 	 */
-	return b->state->block && !b->state->namespace_host && link_is_below(proc->pid, "root", b->state->root, root) && foreign_has_device(b, proc->pid, &ns);
+	return !b->state->namespace_host && link_is_below(proc->pid, "root", b->state->root, root) && foreign_has_device(b, proc->pid, &ns);
 }
 
 int procs_find(struct procs *procs, const struct state *state, pid_t supervisor, struct err *err)

@@ -1,6 +1,7 @@
 /* procs_holders: which processes hold the mounts of the OS. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -196,6 +197,28 @@ static void look_at(const struct search *search)
 		look_at_namespace(search);
 }
 
+/* A loop device keeps its file open without any process. */
+static void look_at_loops(const struct search *search)
+{
+	auto_closedir DIR *dir = opendir("/sys/block");
+
+	for (struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir)) {
+		char path[300], backing[PATH_MAX] = "";
+		auto_fclose FILE *in = NULL;
+
+		snprintf(path, sizeof path, "/sys/block/%s/loop/backing_file", entry->d_name);
+		in = fopen(path, "re");
+		if (!in || !fgets(backing, sizeof backing, in))
+			continue;
+		backing[strcspn(backing, "\n")] = '\0';
+		if (path_is_below(backing, search->root)) {
+			auto_free char *safe = text_safe(backing);
+
+			strlist_addf(search->holders, "/dev/%s is attached to %s: losetup -d /dev/%s", entry->d_name, safe ? safe : "?", entry->d_name);
+		}
+	}
+}
+
 int procs_holders(struct strlist *holders, const char *root_path, unsigned dev_major, unsigned dev_minor, struct err *err)
 {
 	struct search search = { .holders = holders, .root = root_path, .dev_major = dev_major, .dev_minor = dev_minor };
@@ -211,6 +234,8 @@ int procs_holders(struct strlist *holders, const char *root_path, unsigned dev_m
 		search.proc = &all.proc[i];
 		look_at(&search);
 	}
+	if (r == 0)
+		look_at_loops(&search);
 	table_clear(&search.table);
 	procs_clear(&all);
 	return r < 0 ? err_set(err, -r, "cannot read the processes in /proc") : 0;

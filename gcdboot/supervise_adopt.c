@@ -3,13 +3,25 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "host.h"
 #include "log.h"
+#include "mountid.h"
 #include "notify.h"
 #include "procs.h"
 #include "supervisor.h"
+
+/* By the mount, not by its path: that reads "//deleted" once the host has removed the mount point's directory. */
+static bool is_root_mount(const struct state *state, const char *path)
+{
+	auto_close int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct statx st;
+
+	return fd >= 0 && state->root_mount && mountid_of(fd) == state->root_mount &&
+	       syscall(SYS_statx, fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) == 0 && (st.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
 
 /* Opens both through one process; the root only where that process's root is the OS's own. */
 static int open_through(const struct state *state, pid_t pid, int *ns, int *root)
@@ -20,7 +32,7 @@ static int open_through(const struct state *state, pid_t pid, int *ns, int *root
 	snprintf(path, sizeof path, "/proc/%d/root", pid);
 	len = readlink(path, link, sizeof link - 1);
 	link[len > 0 ? len : 0] = '\0';
-	if (strcmp(link, state->root) != 0)
+	if (strcmp(link, state->root) != 0 && !is_root_mount(state, path))
 		return -ESRCH;
 	*root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	snprintf(path, sizeof path, "/proc/%d/ns/mnt", pid);

@@ -18,13 +18,17 @@ static void last_output(const struct supervisor *s, char *text, size_t size)
 	char buffer[1024], *line;
 	off_t end = lseek(s->log_fd, 0, SEEK_END);
 	off_t from = end - s->output > (off_t)sizeof buffer - 1 ? end - (off_t)sizeof buffer + 1 : s->output;
-	ssize_t n = pread(s->log_fd, buffer, (size_t)(end - from), from);
+	/* The OS can write to the log's directory: what it has cut off is not there to be read. */
+	ssize_t n = end > from ? pread(s->log_fd, buffer, (size_t)(end - from), from) : 0;
 
 	text[0] = '\0';
 	while (n > 0 && buffer[n - 1] == '\n')
 		n--;
 	if (n <= 0)
 		return;
+	for (ssize_t i = 0; i < n; i++)
+		if (buffer[i] == '\0')
+			buffer[i] = '?';
 	buffer[n] = '\0';
 	line = strrchr(buffer, '\n');
 	line = line ? line + 1 : buffer;
