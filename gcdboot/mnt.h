@@ -40,8 +40,8 @@ struct mnt_source {
 int mnt_open_source(struct mnt_source *source, const char *path, struct err *err);
 
 /*
- * Makes the copy a slave and, where asked for, read-only, before it is seen anywhere. -ENOSYS where it is no detached copy, or the kernel (before 5.12) cannot:
- * then it has to be done when it is mounted.
+ * Makes the copy a slave and, where asked for, read-only, before it is seen anywhere. -ENOSYS where it is no detached copy, or the kernel (before
+ * 5.12) cannot: then it has to be done when it is mounted.
  */
 int mnt_prepare(const struct mnt_source *source, bool slave, bool readonly, struct err *err);
 

@@ -191,8 +191,8 @@ static bool has_children(const struct pass *pass, const struct table_mount *moun
 }
 
 /*
- * Never lazily what the OS brought: its writes would go on behind our back. A bind of the host's own filesystem is another thing: whoever has a file of it open
- * (an escaped process, with the OS's /dev/null) would have it open through the host as well.
+ * Never lazily what the OS brought: its writes would go on behind our back. A bind of the host's own filesystem is another thing: whoever has a file
+ * of it open (an escaped process, with the OS's /dev/null) would have it open through the host as well.
  */
 static int unmount_one(const struct pass *pass, const struct table_mount *mount)
 {

@@ -14,6 +14,7 @@ mkdir "$T/tree/deep"
 make_image "$T/data.img" stop1-data 8 -
 attach "$T/data.img"
 data=$loop
+host_swap='' # set below, by its name
 for swap in os_swap host_swap; do
 	truncate -s 1M "$T/$swap"
 	mkswap -q "$T/$swap"
@@ -114,6 +115,7 @@ ended=$(file_of "$disk" /var/log/os_process)
 for name in $ready p_on_tty; do
 	like "$ended" "$name (TERM|HUP)" "TERM reached $name"
 done
+# shellcheck disable=SC2086
 ok "no process of the OS is left" os_none $ready p_on_tty p_jobs svscan supervise multilog readproctitle ash
 ok "a host's process in a namespace of its own lives" kill -0 "$host_ns"
 ok "a host's process in the directory of the mount point lives" kill -0 "$host_cwd"
