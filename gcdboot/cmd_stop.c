@@ -3,10 +3,14 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include "cmd.h"
 #include "control.h"
+#include "device.h"
+#include "device_use.h"
 #include "host.h"
+#include "procs.h"
 #include "shutdown.h"
 #include "supervise.h"
 #include "teardown.h"
@@ -72,11 +76,57 @@ static int shut_down(const struct cmd_options *options, struct state *state, int
 	return r;
 }
 
+static bool is_mounted_here(const struct state *state)
+{
+	struct table table = { 0 };
+	bool is = table_read(&table, NULL, NULL) == 0 && device_mount(&table, makedev(state->dev_major, state->dev_minor));
+
+	table_clear(&table);
+	return is;
+}
+
+/*
+ * A supervisor that was ended by a signal could not wait for those who hold the disk. Where somebody has mounted it himself since, they are not our
+ * business.
+ */
+static int name_holders(const struct state *state, struct err *err)
+{
+	struct strlist holders = { 0 };
+	int r = 0;
+
+	if (!state->block || device_is_free(state->device) != 0 || is_mounted_here(state))
+		return 0;
+	if (procs_holders(&holders, state->root, state->dev_major, state->dev_minor, NULL) == 0 && holders.count > 0)
+		r = err_set(err, -EBUSY, "the OS has ended, but %s is still in use", state->device);
+	for (size_t i = 0; i < holders.count; i++)
+		log_warn("%s", holders.str[i]);
+	strlist_clear(&holders);
+	return r;
+}
+
+/* No process of the OS lives. Its own namespace went with the last of them; mounts in the host's are still there. */
+static int clear_remains(const struct state *state, struct err *err)
+{
+	struct strlist left = { 0 };
+	char boot_id[40];
+	int r = 0;
+
+	host_boot_id(boot_id);
+	/* What a machine that was restarted since has mounted there is its own. */
+	if (strcmp(boot_id, state->boot_id) == 0 && state->root)
+		r = state->namespace_host ? teardown_mounts(state, -1, TIMEOUT_DEFAULT_MS, &left, err) : name_holders(state, err);
+	for (size_t i = 0; i < left.count; i++)
+		log_warn("still mounted: %s", left.str[i]);
+	strlist_clear(&left);
+	if (r == 0)
+		teardown_directories(state);
+	return r;
+}
+
 /* No supervisor holds the lock (we do): either nothing runs, or its supervisor was killed. */
 static int stop_orphan(const struct cmd_options *options, struct rundir *rundir, struct err *err)
 {
 	struct state state = { 0 };
-	struct strlist left = { 0 };
 	int ns = -1, root = -1, r;
 
 	r = state_load(&state, rundir->path, err);
@@ -87,14 +137,9 @@ static int stop_orphan(const struct cmd_options *options, struct rundir *rundir,
 		log_note("the supervisor (pid %d) is gone, the OS lives on: stopping it", state.pid);
 		r = shut_down(options, &state, ns, root, err);
 	} else {
-		cmd_tell_not_running(options);
-		if (state.namespace_host && state.root)
-			r = teardown_mounts(&state, -1, TIMEOUT_DEFAULT_MS, &left, err);
+		r = clear_remains(&state, err);
 		if (r == 0)
-			teardown_directories(&state);
-		for (size_t i = 0; i < left.count; i++)
-			log_warn("still mounted: %s", left.str[i]);
-		strlist_clear(&left);
+			cmd_tell_not_running(options);
 	}
 	if (r == 0)
 		rundir_remove(rundir, true);

@@ -81,6 +81,7 @@ boot_plain() {
 
 # hold WHAT PATH: sets $holder.
 hold() {
+	rm -f "$T/holder.out"
 	"$helpers/holder" "$(os_pids p_plain)" "$1" "$2" >"$T/holder.out" &
 	holder=$!
 	wait_for 10 grep -q holding "$T/holder.out"
@@ -103,9 +104,11 @@ stuck_then_free() {
 	ok "$what: the holder is not touched" kill -0 "$holder"
 	run os status
 	is "$status" 4 "$what: status knows that something is left"
-	stop
-	is "$status" 1 "$what: a stop again fails again"
-	like "$err" "$regex" "$what: with the same words"
+	if [ "$what" = fd ]; then
+		stop
+		is "$status" 1 "$what: a stop again fails again"
+		like "$err" "$regex" "$what: with the same words"
+	fi
 	let_go
 	stop
 	is "$status" 0 "$what: with the holder gone a stop succeeds"
@@ -131,6 +134,7 @@ held map /etc/passwd "pid [0-9]+ \(holder\): has mapped $rootdir/etc/passwd"
 host_before
 boot_plain
 pid=$(os_pids p_plain)
+rm -f "$T/holder.out"
 bash -c 'cd "/proc/$1/root/etc" && exec 9<"/proc/$1/root/etc/passwd" && echo holding && exec sleep 100' - "$pid" >"$T/holder.out" &
 holder=$!
 wait_for 10 grep -q holding "$T/holder.out"
@@ -154,7 +158,6 @@ holder=$(pgrep -f 'sleep 100$')
 wait_for 10 bash -c "[ \"\$(readlink /proc/$holder/ns/mnt)\" = \"\$(readlink /proc/self/ns/mnt)\" ]"
 stop
 is "$status" 0 "an escaped process with the OS's /dev/null does not hold the disk"
-diag_run
 ok "it lives on" kill -0 "$holder"
 let_go
 stop
