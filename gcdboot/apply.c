@@ -84,6 +84,9 @@ static int finish_bind(const struct work *work, const struct step *step, enum in
 		r = mnt_set_slave(fd, err);
 	if (r == 0 && (step->flags & STEP_READONLY))
 		r = mnt_set_readonly(fd, err);
+	/* Told as not bound, it must not be there: least of all writable, where read-only was asked for. */
+	if (r < 0)
+		mnt_detach_fd(fd);
 	return r;
 }
 
@@ -227,9 +230,12 @@ static void *worker(void *arg)
 	int r;
 
 	/* mnt_bind_directory() changes the working directory: each thread has its own. */
-	if (unshare(CLONE_FS) < 0)
-		return NULL;
+	r = unshare(CLONE_FS) < 0 ? -errno : 0;
 	pthread_mutex_lock(&work->lock);
+	if (r < 0 && !work->stop) {
+		work->error = err_set(work->err, -r, "cannot give a thread a working directory of its own");
+		work->stop = true;
+	}
 	while (!work->stop && (index = take_step(work)) != (size_t)-1) {
 		work->outcome[index] = AT_WORK;
 		work->at_work[work->at_work_count++] = index;

@@ -155,7 +155,7 @@ static void undo(const struct conf *conf, const struct state *state)
 
 	if (!conf->namespace_host || state->root_mount == 0)
 		return;
-	if (teardown_mounts(state, -1, UNMOUNT_MS, &left, &err) < 0)
+	if (teardown_mounts(state, -1, UNMOUNT_MS, UNMOUNT_MS, &left, &err) < 0)
 		log_warn("%s", err.msg);
 	for (size_t i = 0; i < left.count; i++)
 		log_warn("still mounted: %s", left.str[i]);

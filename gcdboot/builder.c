@@ -95,6 +95,8 @@ int builder_start(struct builder *builder, const struct conf *conf, const char *
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() != parent)
 			_exit(1);
+		/* Ctrl-C is the supervisor's business, also where that is in the foreground: it ends us, and says why. */
+		setsid();
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		close(pair[0]);

@@ -61,13 +61,15 @@ static int recover(const struct rundir *rundir, struct state *old, bool *adopt, 
 	if (supervise_find_os(old, &ns, &root, NULL) == 0) {
 		close(ns);
 		close(root);
+		if (old->phase == PHASE_STOPPING || old->phase == PHASE_STUCK)
+			return err_set(err, -EBUSY, "a stop has left something of the OS on %s: `gcdboot stop` again, then boot", old->root);
 		*adopt = true;
 		return 0;
 	}
 	host_boot_id(boot_id);
 	r = 0;
 	if (old->namespace_host && old->root && strcmp(old->boot_id, boot_id) == 0)
-		r = teardown_mounts(old, -1, UNDO_MS, &left, err);
+		r = teardown_mounts(old, -1, UNDO_MS, UNDO_MS, &left, err);
 	if (r == 0)
 		teardown_directories(old);
 	for (size_t i = 0; i < left.count; i++)
@@ -221,6 +223,9 @@ int cmd_boot(const struct cmd_options *options, struct err *err)
 		r = cmd_read_conf(options, &conf, err);
 	if (r == 0) {
 		r = rundir_lock(&rundir, err);
+		/* The supervisor signs anew; until then, who comes second is told of us. */
+		if (r == 0)
+			rundir_sign(&rundir, getpid(), time(NULL));
 		r = r == -EALREADY ? tell_running(options, &rundir, err) : r < 0 ? r : run(options, &conf, &rundir, err);
 	}
 	conf_clear(&conf);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
@@ -114,7 +115,7 @@ static int clear_remains(const struct state *state, struct err *err)
 	host_boot_id(boot_id);
 	/* What a machine that was restarted since has mounted there is its own. */
 	if (strcmp(boot_id, state->boot_id) == 0 && state->root)
-		r = state->namespace_host ? teardown_mounts(state, -1, TIMEOUT_DEFAULT_MS, &left, err) : name_holders(state, err);
+		r = state->namespace_host ? teardown_mounts(state, -1, TIMEOUT_DEFAULT_MS, TIMEOUT_DEFAULT_MS, &left, err) : name_holders(state, err);
 	for (size_t i = 0; i < left.count; i++)
 		log_warn("still mounted: %s", left.str[i]);
 	strlist_clear(&left);
@@ -129,6 +130,9 @@ static int stop_orphan(const struct cmd_options *options, struct rundir *rundir,
 	struct state state = { 0 };
 	int ns = -1, root = -1, r;
 
+	/* The caller may sit in the OS itself (an escaped shell): its terminal goes away with that, the stop must not. */
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
 	r = state_load(&state, rundir->path, err);
 	if (r < 0) {
 		r = r == -ENOENT ? 0 : r;

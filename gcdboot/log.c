@@ -1,6 +1,7 @@
 /* log: what is told while something happens: to the person who waits, and to the boot log. */
 #include "log.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,11 +11,12 @@
 #include <unistd.h>
 
 #define LINE 2560
+#define STDERR_MS 1000
 
 static struct {
 	enum log_level level;
 	int fd;
-	bool terminal, detached, unfinished; /* unfinished: the cursor stands behind a step that waits */
+	bool terminal, detached, held, unfinished; /* held: nobody takes what we write; unfinished: the cursor stands behind a step that waits */
 	log_sink *sink;
 	void *sink_arg;
 	char step[256];
@@ -56,6 +58,19 @@ static void write_all(int fd, const char *text, size_t len)
 	}
 }
 
+/*
+ * A terminal that is held (Ctrl-S, a Windows console with a marked text) or a pipe that nobody reads must not hold the supervisor: it could not even be
+ * stopped. What does not go out in time is not shown; the boot log has it.
+ */
+static void write_stderr(const char *text, size_t len)
+{
+	struct pollfd wait = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	state.held = poll(&wait, 1, state.held ? 0 : STDERR_MS) == 0;
+	if (!state.held)
+		write_all(STDERR_FILENO, text, len);
+}
+
 static void to_file(const char *text)
 {
 	struct timespec now;
@@ -82,7 +97,7 @@ static void to_stderr(enum log_level least, const char *text)
 		return;
 	len = snprintf(line, sizeof line, "%s%s\n", state.unfinished ? "\r\033[K" : state.terminal ? "" : "gcdboot: ", text);
 	state.unfinished = false;
-	write_all(STDERR_FILENO, line, (size_t)len);
+	write_stderr(line, (size_t)len);
 }
 
 __attribute__((format(printf, 3, 0))) static void say(enum log_level least, const char *prefix, const char *fmt, va_list args)
@@ -161,7 +176,7 @@ static void show_step(const char *tail)
 	/* 6 for "  ..  ", 1 for the cursor. */
 	len = snprintf(line, sizeof line, "\r\033[K  ..  %.*s%s", fitting(state.step, 7 + strlen(tail)), state.step, tail);
 	state.unfinished = true;
-	write_all(STDERR_FILENO, line, (size_t)len);
+	write_stderr(line, (size_t)len);
 }
 
 void log_step(const char *fmt, ...)

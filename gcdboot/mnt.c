@@ -115,11 +115,17 @@ int mnt_root(const struct mnt_root *root, struct err *err)
 	return r;
 }
 
+/* Both calls came with 5.2; a seccomp filter may know one of them only. A detached copy that cannot be moved is of no use: mount(2) refuses to bind it. */
+static bool can_move(void)
+{
+	return syscall(SYS_move_mount, -1, "", -1, "", 0) == 0 || (errno != ENOSYS && errno != EPERM);
+}
+
 int mnt_open_source(struct mnt_source *source, const char *path, struct err *err)
 {
-	source->detached = true;
-	source->fd = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_NO_AUTOMOUNT);
-	if (source->fd < 0 && (errno == ENOSYS || errno == EPERM)) {
+	source->detached = can_move();
+	source->fd = source->detached ? (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_NO_AUTOMOUNT) : -1;
+	if (source->fd < 0 && (!source->detached || errno == ENOSYS || errno == EPERM)) {
 		/* O_PATH without O_DIRECTORY neither opens the file nor triggers an automount. */
 		source->detached = false;
 		source->fd = open(path, O_PATH | O_CLOEXEC);
@@ -151,12 +157,9 @@ static int attach_by_path(int source_fd, int target_fd)
 
 int mnt_attach(const struct mnt_source *source, int target_fd, struct err *err)
 {
-	int r = -1;
+	int r = source->detached ? (int)syscall(SYS_move_mount, source->fd, "", target_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)
+				 : attach_by_path(source->fd, target_fd);
 
-	if (source->detached)
-		r = (int)syscall(SYS_move_mount, source->fd, "", target_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
-	if (!source->detached || (r < 0 && errno == ENOSYS))
-		r = attach_by_path(source->fd, target_fd);
 	if (r == 0)
 		return 0;
 	if (errno == ENOTDIR)
@@ -199,9 +202,9 @@ int mnt_set_readonly(int fd, struct err *err)
 		return 0;
 	if (errno != ENOSYS && errno != EPERM)
 		return err_set(err, errno, "cannot make it read-only");
-	/* A bind remount sets all flags anew: those that it has must be given again. */
+	/* A bind remount sets all flags anew: those that it has must be given again. By path: fstatfs(2) takes no O_PATH before Linux 3.12. */
 	fd_path(path, fd);
-	if (fstatvfs(fd, &vfs) < 0 || mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | statvfs_to_mount_flags(vfs.f_flag), NULL) < 0)
+	if (statvfs(path, &vfs) < 0 || mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | statvfs_to_mount_flags(vfs.f_flag), NULL) < 0)
 		return err_set(err, errno, "cannot make it read-only");
 	return 0;
 }
@@ -224,6 +227,14 @@ int mnt_umount(const char *path)
 int mnt_detach(const char *path)
 {
 	return umount2(path, UMOUNT_NOFOLLOW | MNT_DETACH) < 0 ? -errno : 0;
+}
+
+int mnt_detach_fd(int fd)
+{
+	char path[FD_PATH_MAX];
+
+	fd_path(path, fd);
+	return umount2(path, MNT_DETACH) < 0 ? -errno : 0;
 }
 
 int mnt_swapoff(const char *path)

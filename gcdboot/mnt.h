@@ -66,6 +66,9 @@ int mnt_umount(const char *path);
 /* Unmounts it lazily: out of sight now, gone when its last user is. Only for what the host has mounted elsewhere as well. */
 int mnt_detach(const char *path);
 
+/* The same for the mount that fd refers to: takes back a bind that was only just made. */
+int mnt_detach_fd(int fd);
+
 /* swapoff(2). */
 int mnt_swapoff(const char *path);
 

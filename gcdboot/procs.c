@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "path.h"
+#include "text.h"
 
 void procs_clear(struct procs *procs)
 {
@@ -107,25 +108,6 @@ static int by_pid(const void *a, const void *b)
 	return (pa->pid > pb->pid) - (pa->pid < pb->pid);
 }
 
-static bool descends_from(const struct procs *all, const struct proc *proc, pid_t ancestor)
-{
-	struct proc key = *proc;
-
-	/* The table is no snapshot: bounded, in case it holds a circle. */
-	for (size_t i = 0; i < all->count && key.parent > 1; i++) {
-		const struct proc *parent;
-
-		if (key.parent == ancestor)
-			return true;
-		key.pid = key.parent;
-		parent = bsearch(&key, all->proc, all->count, sizeof key, by_pid);
-		if (!parent)
-			return false;
-		key = *parent;
-	}
-	return key.parent == ancestor;
-}
-
 int procs_ns(pid_t pid, struct host_ns *ns)
 {
 	char path[64];
@@ -208,26 +190,99 @@ static bool foreign_has_device(struct belonging *b, pid_t pid, const struct host
 	return b->foreign_has[b->foreign_count++] = procs_ns_has_device(pid, b->state->dev_major, b->state->dev_minor);
 }
 
+static bool ends_with(const char *s, const char *tail)
+{
+	size_t len = strlen(s), tail_len = strlen(tail);
+
+	return len >= tail_len && strcmp(s + len - tail_len, tail) == 0;
+}
+
+/*
+ * Whether what the process has as root is the directory that was bound: mountinfo's fourth field is its path in its filesystem, the end of its path
+ * on the host (or the other way round, where that filesystem is itself a bind).
+ */
+static bool has_directory_as_root(pid_t pid, const char *directory)
+{
+	char path[64], *line = NULL;
+	auto_fclose FILE *in = NULL;
+	size_t size = 0;
+	bool has = false;
+
+	snprintf(path, sizeof path, "/proc/%d/mountinfo", pid);
+	in = fopen(path, "re");
+	while (in && !has && getline(&line, &size, in) > 0) {
+		char root[PATH_MAX], target[8];
+
+		if (sscanf(line, "%*d %*d %*s %4095s %7s", root, target) != 2 || strcmp(target, "/") != 0)
+			continue;
+		text_decode_octal(root);
+		has = ends_with(directory, root) || ends_with(root, directory);
+	}
+	free(line);
+	return has;
+}
+
+/*
+ * Started by `enter`, or left by a supervisor that was killed, and then in a namespace of its own. Who has the device but another root is the host's:
+ * somebody has mounted the disk once more. A directory has its device in common with the host: there the root itself has to be ours.
+ */
+static bool is_in_copy(struct belonging *b, const struct proc *proc, const struct host_ns *ns)
+{
+	const struct state *state = b->state;
+	char root[PATH_MAX];
+
+	if (!link_is_below(proc->pid, "root", state->root, root) || !foreign_has_device(b, proc->pid, ns))
+		return false;
+	return state->type || (state->device && has_directory_as_root(proc->pid, state->device));
+}
+
+/* A process of the host: in its namespace, and not (with mount = host) chroot'ed into the root. */
+static bool is_of_host(const struct belonging *b, pid_t pid)
+{
+	char root[PATH_MAX];
+	struct host_ns ns;
+
+	return procs_ns(pid, &ns) == 0 && same_ns(&ns, &b->own) && !(b->state->namespace_host && link_is_below(pid, "root", b->state->root, root));
+}
+
+/*
+ * Whether it comes from the supervisor, and not by way of a process of the host: who has escaped and starts a container there, or boots another OS, is our
+ * descendant too, as we are a subreaper.
+ */
+static bool descends_from_os(const struct belonging *b, const struct procs *all, const struct proc *proc)
+{
+	struct proc key = *proc;
+
+	/* The table is no snapshot: bounded, in case it holds a circle. */
+	for (size_t i = 0; i < all->count && key.parent > 1 && key.parent != b->supervisor; i++) {
+		const struct proc *parent;
+
+		key.pid = key.parent;
+		parent = bsearch(&key, all->proc, all->count, sizeof key, by_pid);
+		if (!parent || is_of_host(b, parent->pid))
+			return false;
+		key = *parent;
+	}
+	return key.parent == b->supervisor;
+}
+
 static bool belongs(struct belonging *b, const struct procs *all, const struct proc *proc)
 {
+	bool host = b->state->namespace_host;
 	char root[PATH_MAX];
 	struct host_ns ns = { 0 };
 
-	if (proc->pid == b->supervisor)
+	if (proc->pid == b->supervisor || procs_ns(proc->pid, &ns) < 0)
 		return false;
-	if (b->state->namespace_host && link_is_below(proc->pid, "root", b->state->root, root))
+	/* The path of a root says something only in our own namespace: two OSes may have theirs at the same path. */
+	if (same_ns(&ns, &b->own))
+		return host && link_is_below(proc->pid, "root", b->state->root, root);
+	if (!host && same_ns(&ns, &b->state->ns))
 		return true;
-	if (procs_ns(proc->pid, &ns) < 0 || same_ns(&ns, &b->own))
-		return false;
-	if (!b->state->namespace_host && same_ns(&ns, &b->state->ns))
+	if (b->supervisor && descends_from_os(b, all, proc))
 		return true;
-	if (b->supervisor && descends_from(all, proc, b->supervisor))
-		return true;
-	/*
-	 * Started by `enter`, or left by a supervisor that was killed, and then in a namespace of its own. Who has the device but another root is the
-	 * host's: somebody has mounted the disk once more. With mount = host every service with a namespace of its own has a copy of our root, too.
-	 */
-	return !b->state->namespace_host && link_is_below(proc->pid, "root", b->state->root, root) && foreign_has_device(b, proc->pid, &ns);
+	/* With mount = host every service of the host with a namespace of its own has a copy of our root, too. */
+	return !host && is_in_copy(b, proc, &ns);
 }
 
 int procs_find(struct procs *procs, const struct state *state, pid_t supervisor, struct err *err)

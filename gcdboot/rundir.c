@@ -14,6 +14,8 @@
 
 #define HOLDER_MS 2000
 #define HOLDER_LOOK_MS 5
+#define LOCK_LOOKS 10
+#define LOCK_LOOK_MS 2
 
 int rundir_name(struct rundir *rundir, const char *name, struct err *err)
 {
@@ -52,6 +54,17 @@ static bool same_file(int fd, const char *path)
 	return fstat(fd, &opened) == 0 && lstat(path, &named) == 0 && opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
 }
 
+/* Who only looks (rundir_is_locked()) has a shared lock for an instant; a supervisor keeps its own. */
+static int lock_file(int fd)
+{
+	for (int look = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; look++) {
+		if (errno != EWOULDBLOCK || look == LOCK_LOOKS)
+			return -errno;
+		poll(NULL, 0, LOCK_LOOK_MS);
+	}
+	return 0;
+}
+
 int rundir_lock(struct rundir *rundir, struct err *err)
 {
 	char path[300];
@@ -75,8 +88,9 @@ int rundir_lock(struct rundir *rundir, struct err *err)
 			continue;
 		if (fd < 0)
 			return err_set(err, errno, "cannot open %s", path);
-		if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-			return errno == EWOULDBLOCK ? err_set(err, -EALREADY, "already running") : err_set(err, errno, "cannot lock %s", path);
+		r = lock_file(fd);
+		if (r < 0)
+			return r == -EWOULDBLOCK ? err_set(err, -EALREADY, "already running") : err_set(err, -r, "cannot lock %s", path);
 		if (same_file(fd, path)) {
 			/* Who signed it last is gone. */
 			if (ftruncate(fd, 0) < 0)
@@ -131,6 +145,15 @@ bool rundir_is_locked(const struct rundir *rundir)
 	return false;
 }
 
+void rundir_unlock(struct rundir *rundir)
+{
+	if (rundir->lock < 0)
+		return;
+	/* The lock belongs to what fork(2) shares: close(2) alone leaves it to a child that still has the descriptor. */
+	flock(rundir->lock, LOCK_UN);
+	close(take_fd(&rundir->lock));
+}
+
 void rundir_remove(struct rundir *rundir, bool with_log)
 {
 	static const char *const files[] = { "state", "state.new", "control" };
@@ -146,6 +169,5 @@ void rundir_remove(struct rundir *rundir, bool with_log)
 	unlink(path);
 	rmdir(rundir->path);
 	rmdir(RUNDIR_BASE);
-	if (rundir->lock >= 0)
-		close(take_fd(&rundir->lock));
+	rundir_unlock(rundir);
 }

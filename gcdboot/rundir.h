@@ -39,6 +39,9 @@ int rundir_holder(const struct rundir *rundir, pid_t *pid, time_t *since);
 /* Whether some process holds the lock: a supervisor lives. Touches nothing. */
 bool rundir_is_locked(const struct rundir *rundir);
 
+/* Gives up the lock, also for a child that hangs in the kernel and has it open still; the files stay. */
+void rundir_unlock(struct rundir *rundir);
+
 /*
  * Removes what a supervisor left (its state and socket, with_log: the boot log too), the lock last, and the directories where they are empty then.
  * Gives up the lock.

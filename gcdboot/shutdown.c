@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -17,6 +18,7 @@
 
 #define SLICE_MS 200 /* between two looks at who may have come while we unmount */
 #define LOOK_MS 20   /* between two looks at who is left: a process of a namespace gives no event */
+#define HOLDERS_MS 3000
 #define KILL_MS 2000 /* the least time that killed processes and the kernel get after the deadline */
 
 static int64_t now_ms(void)
@@ -162,7 +164,7 @@ static void stop_processes(const struct shutdown *shutdown, int64_t term_deadlin
 	tell_survivors(shutdown);
 }
 
-static void tell_holders(const struct state *state)
+static void list_holders(const struct state *state)
 {
 	struct strlist holders = { 0 };
 
@@ -172,6 +174,22 @@ static void tell_holders(const struct state *state)
 	strlist_clear(&holders);
 }
 
+/* In a child: the files in /proc of a process that hangs, and what it has open on a server that does, may not answer either. */
+static void tell_holders(const struct state *state)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		list_holders(state);
+		_exit(0);
+	}
+	if (pid > 0 && wait_child(pid, now_ms() + HOLDERS_MS) < 0) {
+		kill(pid, SIGKILL);
+		log_warn("who holds it could not be found out in time: a process of it hangs");
+	}
+}
+
 /*
  * Unmounts until the deadline. Who was on the way into the OS when its processes were ended (`enter`, a boot command just started) is seen only now.
  */
@@ -179,12 +197,16 @@ static int unmount_all(const struct shutdown *shutdown, int64_t term_deadline, i
 {
 	int ns = shutdown->state->namespace_host ? -1 : shutdown->spawn->ns;
 
+	/* Asked again after its namespace was let go: -1 would be the host's own, where the same place and number are somebody else's mount. */
+	if (!shutdown->state->namespace_host && ns < 0)
+		return 0;
 	for (;;) {
 		int64_t ms = deadline - now_ms();
 		int r;
 
 		strlist_clear(left);
-		r = teardown_mounts(shutdown->state, ns, ms > SLICE_MS ? SLICE_MS : ms > 0 ? (int)ms : 0, left, err);
+		ms = ms > 0 ? ms : 0;
+		r = teardown_mounts(shutdown->state, ns, (int)(ms < SLICE_MS ? ms : SLICE_MS), (int)ms, left, err);
 		if (r != -EBUSY || now_ms() >= deadline)
 			return r;
 		end_processes(shutdown, now_ms() >= term_deadline, now_ms(), NULL);
@@ -245,6 +267,9 @@ int shutdown_run(struct shutdown *shutdown, struct err *err)
 		/* The namespace goes with its last descriptor, and with it every mount that was made outside the root. */
 		if (shutdown->spawn->ns >= 0)
 			close(take_fd(&shutdown->spawn->ns));
+		/* Its number may now be given to another namespace. */
+		if (!shutdown->state->namespace_host)
+			shutdown->state->ns = (struct host_ns){ 0 };
 		r = check_device(shutdown->state, last, err);
 	}
 	if (r == 0)

@@ -28,8 +28,10 @@ static int drop_caps(const struct strlist *names, struct err *err)
 	for (size_t i = 0; caps && r == 0 && i < names->count; i++) {
 		cap_value_t value;
 
-		if (cap_from_name(names->str[i], &value) < 0 || cap_drop_bound(value) < 0 || cap_set_flag(caps, CAP_PERMITTED, 1, &value, CAP_CLEAR) < 0 ||
-		    cap_set_flag(caps, CAP_EFFECTIVE, 1, &value, CAP_CLEAR) < 0 || cap_set_flag(caps, CAP_INHERITABLE, 1, &value, CAP_CLEAR) < 0)
+		/* One that this kernel does not know nobody can have: EINVAL. */
+		if (cap_from_name(names->str[i], &value) < 0 || (cap_drop_bound(value) < 0 && errno != EINVAL) ||
+		    cap_set_flag(caps, CAP_PERMITTED, 1, &value, CAP_CLEAR) < 0 || cap_set_flag(caps, CAP_EFFECTIVE, 1, &value, CAP_CLEAR) < 0 ||
+		    cap_set_flag(caps, CAP_INHERITABLE, 1, &value, CAP_CLEAR) < 0)
 			r = err_set(err, errno, "cannot drop %s", names->str[i]);
 	}
 	if (!caps || (r == 0 && cap_set_proc(caps) < 0))

@@ -296,6 +296,9 @@ bool state_degraded(const struct state *state)
 	for (size_t i = 0; i < state->command_count; i++) {
 		const struct state_command *c = &state->command[i];
 
+		/* Up, and not begun: the supervisor was killed on the way. */
+		if (c->run == RUN_PENDING && state->phase == PHASE_UP)
+			return true;
 		/* A daemon is not expected to end at all while the OS is up. */
 		if (c->run == RUN_ENDED && (c->kind == COMMAND_DAEMON || c->status != 0 || c->timed_out))
 			return true;

@@ -12,9 +12,9 @@
 
 #include "control_server.h"
 #include "log.h"
-#include "mountid.h"
 #include "mountpoint.h"
 #include "supervisor.h"
+#include "table.h"
 #include "teardown.h"
 
 #define TICK_MS 1000 /* a terminal sees how long a boot command has been running */
@@ -46,6 +46,7 @@ void supervisor_ready(struct supervisor *s, int r)
 static void report_arrived(struct supervisor *s)
 {
 	time_t since = s->state.since;
+	int before = s->state.mount_before;
 	int r = builder_read(&s->builder, &s->state, s->err);
 
 	if (r == -EAGAIN)
@@ -53,6 +54,7 @@ static void report_arrived(struct supervisor *s)
 	/* What the builder cannot know. */
 	s->state.pid = getpid();
 	s->state.since = since;
+	s->state.mount_before = before;
 	if (r < 0) {
 		supervisor_roll_back(s, r);
 		return;
@@ -64,11 +66,19 @@ static void report_arrived(struct supervisor *s)
 	supervisor_start_next(s);
 }
 
+/* The mount that is on top at the path now, 0 for none. From the table, which has ids on every kernel. */
 static int mount_before(const char *path)
 {
-	auto_close int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	const struct table_mount *mount;
+	struct table table;
+	int id;
 
-	return fd < 0 ? 0 : mountid_of(fd);
+	if (table_read(&table, NULL, NULL) < 0)
+		return 0;
+	mount = table_find_target(&table, path);
+	id = mount ? mount->id : 0;
+	table_clear(&table);
+	return id;
 }
 
 static int build(struct supervisor *s)
@@ -80,7 +90,8 @@ static int build(struct supervisor *s)
 		s->state.root = strdup(path);
 		s->state.phase = PHASE_BUILDING;
 		s->state.namespace_host = s->setup->conf->namespace_host;
-		s->state.mount_before = mount_before(path);
+		/* A namespace of its own goes with its processes: nothing has to be told apart in it. */
+		s->state.mount_before = s->state.namespace_host ? mount_before(path) : 0;
 		teardown_list_swaps(&s->state.swaps_before);
 		/* Written before the first mount, so that a crash can be undone. */
 		r = state_save(&s->state, s->setup->rundir->path, s->err);
@@ -214,6 +225,12 @@ static int prepare(struct supervisor *s)
 	return s->null_fd < 0 ? err_set(s->err, errno, "cannot open /dev/null") : 0;
 }
 
+/* A take-over that failed has not emptied `adopt`: that OS may live, and its state is what the next gcdboot or stop finds it by. */
+static bool is_not_ours(const struct supervisor *s)
+{
+	return s->setup->adopt && s->setup->adopt->root;
+}
+
 static void clean_up(struct supervisor *s)
 {
 	int *fds[] = { &s->host[0], &s->host[1], &s->null_fd, &s->signals, &s->listener, &s->spawn.ns, &s->spawn.root };
@@ -228,7 +245,9 @@ static void clean_up(struct supervisor *s)
 	log_to(-1);
 	cleanup_close(&s->log_fd);
 	/* After a failure the boot log stays: it tells why. After a stop that left something, the state too. */
-	if (s->setup->rundir->lock >= 0 && s->state.phase != PHASE_STUCK)
+	if (s->state.phase == PHASE_STUCK || is_not_ours(s))
+		rundir_unlock(s->setup->rundir);
+	else if (s->setup->rundir->lock >= 0)
 		rundir_remove(s->setup->rundir, s->result == 0);
 	state_clear(&s->state);
 }

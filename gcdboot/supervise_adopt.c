@@ -13,6 +13,13 @@
 #include "procs.h"
 #include "supervisor.h"
 
+static bool is_deleted(const char *link)
+{
+	size_t len = strlen(link), tail = strlen("deleted");
+
+	return len > tail && strcmp(link + len - tail, "deleted") == 0;
+}
+
 /* By the mount, not by its path: that reads "//deleted" once the host has removed the mount point's directory. */
 static bool is_root_mount(const struct state *state, const char *path)
 {
@@ -32,7 +39,7 @@ static int open_through(const struct state *state, pid_t pid, int *ns, int *root
 	snprintf(path, sizeof path, "/proc/%d/root", pid);
 	len = readlink(path, link, sizeof link - 1);
 	link[len > 0 ? len : 0] = '\0';
-	if (strcmp(link, state->root) != 0 && !is_root_mount(state, path))
+	if (strcmp(link, state->root) != 0 && !(is_deleted(link) && is_root_mount(state, path)))
 		return -ESRCH;
 	*root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	snprintf(path, sizeof path, "/proc/%d/ns/mnt", pid);

@@ -17,9 +17,10 @@ static void last_output(const struct supervisor *s, char *text, size_t size)
 {
 	char buffer[1024], *line;
 	off_t end = lseek(s->log_fd, 0, SEEK_END);
-	off_t from = end - s->output > (off_t)sizeof buffer - 1 ? end - (off_t)sizeof buffer + 1 : s->output;
-	/* The OS can write to the log's directory: what it has cut off is not there to be read. */
-	ssize_t n = end > from ? pread(s->log_fd, buffer, (size_t)(end - from), from) : 0;
+	/* `echo x >/dev/stderr` in a script opens the log anew, and cuts it off. */
+	off_t begin = s->output <= end ? s->output : 0;
+	off_t from = end - begin > (off_t)sizeof buffer - 1 ? end - (off_t)sizeof buffer + 1 : begin;
+	ssize_t n = pread(s->log_fd, buffer, sizeof buffer - 1, from);
 
 	text[0] = '\0';
 	while (n > 0 && buffer[n - 1] == '\n')
@@ -128,7 +129,7 @@ static void command_ended(struct supervisor *s, struct state_command *command)
 		describe_end(s, command, why, sizeof why);
 		if (command->kind == COMMAND_REQUIRE) {
 			log_step_failed("%s", "");
-			supervisor_roll_back(s, err_set(s->err, -ECHILD, "the boot command '%s' failed: %s; everything is undone", command->line, why));
+			supervisor_roll_back(s, err_set(s->err, -ECHILD, "the boot command '%s' failed: %s", command->line, why));
 			return;
 		}
 		log_step_failed("%s", why);

@@ -1,5 +1,6 @@
 /* supervise_stop: the ways in which a supervisor ends. */
 #include <errno.h>
+#include <string.h>
 
 #include "control_server.h"
 #include "log.h"
@@ -39,37 +40,57 @@ static int shut_down(struct supervisor *s, const struct strlist *commands, int t
 	return r;
 }
 
-/* What a builder that was killed has left behind: nothing, but with mount = host. Its own failures it undoes itself. */
-static void undo_building(struct supervisor *s)
+/* What a builder that was killed has left behind: nothing, but with mount = host. Its own failures it undoes itself. Returns whether nothing is left. */
+static bool undo_building(struct supervisor *s)
 {
 	struct strlist left = { 0 };
-	struct err err;
+	struct err err = { 0 };
+	int timeout_ms = s->setup->conf->stop.timeout_ms, r = 0;
 
-	if (s->state.namespace_host && s->state.root && teardown_mounts(&s->state, -1, s->setup->conf->stop.timeout_ms, &left, &err) < 0)
+	if (s->state.namespace_host && s->state.root)
+		r = teardown_mounts(&s->state, -1, timeout_ms, timeout_ms, &left, &err);
+	if (r < 0)
 		log_error("while undoing the boot: %s", err.msg);
 	for (size_t i = 0; i < left.count; i++)
 		log_warn("still mounted: %s", left.str[i]);
 	strlist_clear(&left);
-	teardown_directories(&s->state);
+	if (r == 0)
+		teardown_directories(&s->state);
+	else
+		s->state.phase = PHASE_STUCK;
+	return r == 0;
 }
 
-/* s->err already says why; what the undoing itself could not do is only told. */
+static bool undo_os(struct supervisor *s)
+{
+	struct err err = { 0 };
+	int r = shut_down(s, NULL, s->setup->conf->stop.timeout_ms, &err);
+
+	if (r < 0)
+		log_error("while undoing the boot: %s", err.msg);
+	return r == 0;
+}
+
+/* s->err already says why; whether it could be undone is added. */
 void supervisor_roll_back(struct supervisor *s, int why)
 {
-	struct err err;
+	bool began = s->spawn.ns >= 0 || why == -EINTR, undone;
+	size_t len = strlen(s->err->msg);
 
 	if (s->builder.socket >= 0)
 		builder_abandon(&s->builder);
-	if (s->spawn.ns < 0)
-		undo_building(s);
-	else if (shut_down(s, NULL, s->setup->conf->stop.timeout_ms, &err) < 0)
-		log_error("while undoing the boot: %s", err.msg);
+	undone = s->spawn.ns < 0 ? undo_building(s) : undo_os(s);
+	if (!undone)
+		supervisor_save(s);
+	if (began || !undone)
+		snprintf(s->err->msg + len, sizeof s->err->msg - len, "; %s",
+			 undone ? "everything is undone" : "something is left, `gcdboot stop` tries again");
 	finish(s, why);
 }
 
 static void interrupt_boot(struct supervisor *s)
 {
-	supervisor_roll_back(s, err_set(s->err, -EINTR, "stopped before the OS was up; everything is undone"));
+	supervisor_roll_back(s, err_set(s->err, -EINTR, "stopped before the OS was up"));
 }
 
 /* A stop by signal: the supervisor ends in any case. */
@@ -95,15 +116,18 @@ void supervisor_stop_by_request(struct supervisor *s, int peer, int timeout_ms)
 	if (timeout_ms <= 0)
 		timeout_ms = s->setup->conf->stop.timeout_ms;
 	log_tee(line_to_peer, &peer);
-	if (s->state.phase == PHASE_BUILDING || s->state.phase == PHASE_BOOTING)
+	if (s->state.phase == PHASE_BUILDING || s->state.phase == PHASE_BOOTING) {
 		interrupt_boot(s);
-	else {
+		if (s->state.phase == PHASE_STUCK)
+			r = err_set(&err, -EBUSY, "%s", s->err->msg);
+	} else {
 		r = shut_down(s, &s->setup->conf->stop.run, timeout_ms, &err);
 		if (r == 0)
 			finish(s, 0);
 	}
 	log_tee(NULL, NULL);
-	if (s->done)
+	/* Before the answer: who has it may boot again at once. */
+	if (s->done && r == 0)
 		rundir_remove(s->setup->rundir, s->result == 0);
 	control_reply_send(peer, r == 0 ? CONTROL_DONE : CONTROL_FAILED, r, r == 0 ? NULL : err.msg, NULL, 0);
 }

@@ -274,7 +274,7 @@ static void read_report(FILE *in, struct strlist *left, struct err *err)
 	free(text);
 }
 
-int teardown_mounts(const struct state *state, int ns, int timeout_ms, struct strlist *left, struct err *err)
+int teardown_mounts(const struct state *state, int ns, int busy_ms, int timeout_ms, struct strlist *left, struct err *err)
 {
 	int pipe_fd[2], status = 0;
 	auto_fclose FILE *in = NULL;
@@ -287,7 +287,7 @@ int teardown_mounts(const struct state *state, int ns, int timeout_ms, struct st
 		FILE *out = fdopen(pipe_fd[1], "w");
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		_exit(out ? teardown_child(state, ns, timeout_ms, out) : ENOMEM);
+		_exit(out ? teardown_child(state, ns, busy_ms, out) : ENOMEM);
 	}
 	close(pipe_fd[1]);
 	in = fdopen(pipe_fd[0], "r");
