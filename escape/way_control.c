@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "../gcdboot/control.h"
 #include "../gcdboot/util.h"
@@ -12,14 +11,6 @@
 
 #define RUN_DIR "/run/gcdboot"
 #define WAIT_MS 5000
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* Only root may have put a socket here: who answers decides where root goes. */
 static int check_owner(int dir_fd, const char *name, const char *path, struct err *err)
@@ -67,7 +58,7 @@ static void add_reason(struct err *all, const struct err *one)
 
 int way_control(const struct place *here, struct way *way, struct err *err)
 {
-	int64_t deadline = now_ms() + WAIT_MS;
+	int64_t deadline = util_now_ms() + WAIT_MS;
 	auto_closedir DIR *dir = NULL;
 	const struct dirent *entry;
 	struct err reasons = { 0 };
@@ -85,7 +76,7 @@ int way_control(const struct place *here, struct way *way, struct err *err)
 
 		if (entry->d_name[0] == '.')
 			continue;
-		if (ask(dir, entry->d_name, way, (int)(deadline - now_ms()), &reason) == 0)
+		if (ask(dir, entry->d_name, way, (int)(deadline - util_now_ms()), &reason) == 0)
 			return 0;
 		add_reason(&reasons, &reason);
 	}

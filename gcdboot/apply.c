@@ -264,14 +264,6 @@ static int start_worker(struct work *work)
 	return -r;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Waits with the lock until a worker has nothing left to do, or for ms. */
 static void wait_moved(struct work *work, int ms)
 {
@@ -303,12 +295,12 @@ static int drive(struct work *work, int timeout_ms)
 	}
 	while (r == 0 && !work->stop && work->finished < work->total) {
 		unsigned long seen = work->progress;
-		int64_t began = now_ms();
+		int64_t began = util_now_ms();
 
 		wait_moved(work, stalled_ms ? STALL_NEXT_MS : STALL_FIRST_MS);
 		if (work->progress != seen || work->stop)
 			continue;
-		stalled_ms += now_ms() - began;
+		stalled_ms += util_now_ms() - began;
 		if (stalled_ms >= timeout_ms)
 			return 0;
 		if (threads < THREADS_MAX && work->next < work->plan->count) {

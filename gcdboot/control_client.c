@@ -6,30 +6,21 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
-#include <time.h>
 
 #include "control.h"
 #include "util.h"
 
 #define ASK_TIMEOUT_MS 5000
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Waits until fd can be read, the other side is gone (both 0), or timeout_ms (-1: for ever) is over (-ETIMEDOUT). */
 static int wait_readable(int fd, int timeout_ms)
 {
 	struct pollfd wait = { .fd = fd, .events = POLLIN };
-	int64_t end = now_ms() + timeout_ms;
+	int64_t end = util_now_ms() + timeout_ms;
 	int ready = poll(&wait, 1, timeout_ms);
 
 	while (ready < 0 && errno == EINTR) {
-		int64_t left = end - now_ms();
+		int64_t left = end - util_now_ms();
 
 		ready = poll(&wait, 1, timeout_ms < 0 ? -1 : left > 0 ? (int)left : 0);
 	}
@@ -153,7 +144,7 @@ static int receive_fds(int fd, int fds[CONTROL_FDS], int64_t deadline, struct er
 	int r;
 
 	do {
-		int64_t left = deadline - now_ms();
+		int64_t left = deadline - util_now_ms();
 
 		/* Asked for here too: one that always has a line ready would keep us for ever. */
 		if (left <= 0)
@@ -176,7 +167,7 @@ static int receive_fds(int fd, int fds[CONTROL_FDS], int64_t deadline, struct er
 
 int control_get_fds_within(const char *socket_path, enum control_type type, int fds[CONTROL_FDS], int wait_ms, struct err *err)
 {
-	int64_t deadline = now_ms() + wait_ms;
+	int64_t deadline = util_now_ms() + wait_ms;
 	auto_close int fd = -1;
 	int r;
 

@@ -4,7 +4,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 
 #include "device.h"
 #include "device_match.h"
@@ -230,14 +229,6 @@ static int look_once(struct device_found *found, const struct conf *conf, struct
 	return look_for_tag(found, conf, look, err);
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static int min_int(int a, int b)
 {
 	return a < b ? a : b;
@@ -247,12 +238,12 @@ static int min_int(int a, int b)
 static int look_until(struct device_found *found, const struct conf *conf, struct look *look, device_tick *tick, void *arg, struct err *err)
 {
 	auto_close int events = uevent_open();
-	int64_t start = now_ms();
+	int64_t start = util_now_ms();
 	int next_tick = 0;
 
 	for (;;) {
 		int ret = look_once(found, conf, look, err);
-		int64_t passed = now_ms() - start;
+		int64_t passed = util_now_ms() - start;
 		int waited = passed < INT_MAX ? (int)passed : INT_MAX;
 
 		if (ret != 0 || waited >= conf->root.wait_ms)

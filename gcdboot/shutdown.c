@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "device.h"
 #include "log.h"
@@ -21,14 +20,6 @@
 #define HOLDERS_MS 3000
 #define KILL_MS 2000 /* the least time that killed processes and the kernel get after the deadline */
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Waits for one child until the deadline, reaping whatever else ends meanwhile. Its wait status, or -1 where the time was over. */
 static int wait_child(pid_t pid, int64_t deadline)
 {
@@ -39,7 +30,7 @@ static int wait_child(pid_t pid, int64_t deadline)
 
 		if (ended == pid)
 			return status;
-		if ((ended < 0 && errno != EINTR) || now_ms() >= deadline)
+		if ((ended < 0 && errno != EINTR) || util_now_ms() >= deadline)
 			return -1;
 		poll(NULL, 0, LOOK_MS);
 	}
@@ -118,7 +109,7 @@ static ssize_t end_processes(const struct shutdown *shutdown, bool by_force, int
 		left = (ssize_t)now.count;
 		procs_clear(&told);
 		told = now;
-		if (left == 0 || now_ms() >= deadline)
+		if (left == 0 || util_now_ms() >= deadline)
 			break;
 		poll(NULL, 0, LOOK_MS);
 	}
@@ -184,7 +175,7 @@ static void tell_holders(const struct state *state)
 		list_holders(state);
 		_exit(0);
 	}
-	if (pid > 0 && wait_child(pid, now_ms() + HOLDERS_MS) < 0) {
+	if (pid > 0 && wait_child(pid, util_now_ms() + HOLDERS_MS) < 0) {
 		kill(pid, SIGKILL);
 		log_warn("who holds it could not be found out in time: a process of it hangs");
 	}
@@ -201,15 +192,15 @@ static int unmount_all(const struct shutdown *shutdown, int64_t term_deadline, i
 	if (!shutdown->state->namespace_host && ns < 0)
 		return 0;
 	for (;;) {
-		int64_t ms = deadline - now_ms();
+		int64_t ms = deadline - util_now_ms();
 		int r;
 
 		strlist_clear(left);
 		ms = ms > 0 ? ms : 0;
 		r = teardown_mounts(shutdown->state, ns, (int)(ms < SLICE_MS ? ms : SLICE_MS), (int)ms, left, err);
-		if (r != -EBUSY || now_ms() >= deadline)
+		if (r != -EBUSY || util_now_ms() >= deadline)
 			return r;
-		end_processes(shutdown, now_ms() >= term_deadline, now_ms(), NULL);
+		end_processes(shutdown, util_now_ms() >= term_deadline, util_now_ms(), NULL);
 	}
 }
 
@@ -242,7 +233,7 @@ static int check_device(const struct state *state, int64_t deadline, struct err 
 
 	if (!state->block)
 		return 0;
-	while ((r = device_is_free(state->device)) == 0 && now_ms() < deadline)
+	while ((r = device_is_free(state->device)) == 0 && util_now_ms() < deadline)
 		poll(NULL, 0, LOOK_MS);
 	if (r != 0)
 		return 0; /* free, or gone */
@@ -252,7 +243,7 @@ static int check_device(const struct state *state, int64_t deadline, struct err 
 
 int shutdown_run(struct shutdown *shutdown, struct err *err)
 {
-	int64_t began = now_ms(), end = began + shutdown->timeout_ms;
+	int64_t began = util_now_ms(), end = began + shutdown->timeout_ms;
 	int64_t term_deadline = began + (int64_t)shutdown->timeout_ms * 3 / 4;
 	int64_t commands_deadline = began + shutdown->timeout_ms / 2;
 	int64_t last = end > term_deadline + KILL_MS ? end : term_deadline + KILL_MS;

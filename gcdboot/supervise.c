@@ -20,14 +20,6 @@
 #define TICK_MS 1000 /* a terminal sees how long a boot command has been running */
 #define LOOK_MS 5000 /* at commands that we did not start, on kernels without pidfd */
 
-int64_t supervisor_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 void supervisor_save(struct supervisor *s)
 {
 	struct err err;
@@ -121,7 +113,7 @@ static int next_timeout(const struct supervisor *s)
 		return LOOK_MS;
 	if (s->state.phase != PHASE_BOOTING)
 		return -1;
-	wait = s->deadline ? s->deadline - supervisor_now_ms() : TICK_MS;
+	wait = s->deadline ? s->deadline - util_now_ms() : TICK_MS;
 	wait = wait < 0 ? 0 : wait;
 	return wait < TICK_MS || s->ready_sent ? (int)wait : TICK_MS;
 }
@@ -133,7 +125,7 @@ static void time_passed(struct supervisor *s)
 	if (s->state.phase != PHASE_BOOTING)
 		return;
 	log_step_tick();
-	if (s->deadline && supervisor_now_ms() >= s->deadline)
+	if (s->deadline && util_now_ms() >= s->deadline)
 		supervisor_end_slow_command(s);
 }
 

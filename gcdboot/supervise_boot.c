@@ -81,7 +81,7 @@ static int start_command(struct supervisor *s, struct state_command *command)
 
 	log_step("%s", command->line);
 	s->output = lseek(s->log_fd, 0, SEEK_END);
-	s->began = supervisor_now_ms();
+	s->began = util_now_ms();
 	s->signals_sent = 0;
 	s->deadline = s->setup->conf->boot.timeout_ms ? s->began + s->setup->conf->boot.timeout_ms : 0;
 	pid = spawn_shell(&s->spawn, command->line, s->null_fd, s->log_fd, s->err);
@@ -156,7 +156,7 @@ void supervisor_process_ended(struct supervisor *s, size_t index, int status)
 	command->run = RUN_ENDED;
 	command->status = status;
 	if (waited_for)
-		command->took_ms = supervisor_now_ms() - s->began;
+		command->took_ms = util_now_ms() - s->began;
 	if (command->kind == COMMAND_DAEMON)
 		daemon_ended(command);
 	supervisor_save(s);
@@ -186,7 +186,7 @@ void supervisor_end_slow_command(struct supervisor *s)
 	struct state_command *command = &s->state.command[s->current];
 
 	command->timed_out = true;
-	s->deadline = supervisor_now_ms() + KILL_AFTER_MS;
+	s->deadline = util_now_ms() + KILL_AFTER_MS;
 	if (s->signals_sent == 2) {
 		supervisor_process_ended(s, s->current, SIGKILL);
 		return;

@@ -41,7 +41,6 @@ struct supervisor {
 };
 
 /* supervise.c */
-int64_t supervisor_now_ms(void);
 void supervisor_save(struct supervisor *s);
 void supervisor_ready(struct supervisor *s, int r);
 

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "log.h"
 #include "mnt.h"
@@ -19,14 +18,6 @@
 
 #define RETRY_MS 20
 #define GRACE_MS 3000
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 int teardown_list_swaps(struct strlist *swaps)
 {
@@ -225,7 +216,7 @@ static int unmount_pass(const struct state *state, struct strlist *left, bool *m
 
 static int unmount_all(const struct state *state, int timeout_ms, struct strlist *left, struct err *err)
 {
-	int64_t deadline = now_ms() + timeout_ms;
+	int64_t deadline = util_now_ms() + timeout_ms;
 	bool moved;
 	int r;
 
@@ -233,7 +224,7 @@ static int unmount_all(const struct state *state, int timeout_ms, struct strlist
 	while ((r = unmount_pass(state, left, &moved, err)) > 0) {
 		if (moved)
 			continue;
-		if (now_ms() >= deadline)
+		if (util_now_ms() >= deadline)
 			return err_set(err, -EBUSY, "cannot unmount %s", state->root);
 		poll(NULL, 0, RETRY_MS);
 	}

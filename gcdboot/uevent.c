@@ -7,7 +7,6 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "util.h"
 
@@ -61,21 +60,13 @@ static bool uevent_drain(int fd)
 	}
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 bool uevent_wait(int fd, int timeout_ms)
 {
-	int64_t deadline = now_ms() + timeout_ms;
+	int64_t deadline = util_now_ms() + timeout_ms;
 	struct pollfd wait = { .fd = fd, .events = POLLIN }; /* poll(2) ignores a negative descriptor and sleeps */
 	int64_t left;
 
-	while ((left = deadline - now_ms()) > 0) {
+	while ((left = deadline - util_now_ms()) > 0) {
 		if (poll(&wait, 1, (int)left) > 0 && uevent_drain(fd))
 			return true;
 	}

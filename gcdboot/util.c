@@ -1,4 +1,4 @@
-/* util: lists of strings, and descriptors to be closed. */
+/* util: lists of strings, descriptors to be closed, spans of time. */
 #include "util.h"
 
 #include <errno.h>
@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 static int strlist_take(struct strlist *list, char *s)
 {
@@ -82,4 +83,12 @@ void close_from(int first)
 		end = (int)limit.rlim_max;
 	for (int fd = first; fd < end; fd++)
 		close(fd);
+}
+
+int64_t util_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }

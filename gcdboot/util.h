@@ -1,9 +1,10 @@
-/* util: cleanup by attribute for memory and descriptors, and lists of strings. */
+/* util: cleanup by attribute for memory and descriptors, lists of strings, spans of time. */
 #ifndef GCDBOOT_UTIL_H
 #define GCDBOOT_UTIL_H
 
 #include <dirent.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -47,6 +48,9 @@ static inline int take_fd(int *fd)
 
 /* Closes every descriptor from `first` on: with close_range(2), or one by one before Linux 5.9 (/proc/self/fd may be another root's, or not there). */
 void close_from(int first);
+
+/* Milliseconds of the monotonic clock: for spans, not for dates. */
+int64_t util_now_ms(void);
 
 /* A growing list of strings that it owns. Zero-initialise; free with strlist_clear(). */
 struct strlist {
