@@ -240,7 +240,7 @@ static bool is_in_copy(struct belonging *b, const struct proc *proc, const struc
 static bool is_of_host(const struct belonging *b, pid_t pid)
 {
 	char root[PATH_MAX];
-	struct host_ns ns;
+	struct host_ns ns = { 0 };
 
 	return procs_ns(pid, &ns) == 0 && same_ns(&ns, &b->own) && !(b->state->namespace_host && link_is_below(pid, "root", b->state->root, root));
 }
@@ -281,8 +281,8 @@ static bool belongs(struct belonging *b, const struct procs *all, const struct p
 		return true;
 	if (b->supervisor && descends_from_os(b, all, proc))
 		return true;
-	/* With mount = host every service of the host with a namespace of its own has a copy of our root, too. */
-	return !host && is_in_copy(b, proc, &ns);
+	/* With mount = host every service of the host with a namespace of its own has a copy of our root, too: it does not have it as its root. */
+	return is_in_copy(b, proc, &ns);
 }
 
 int procs_find(struct procs *procs, const struct state *state, pid_t supervisor, struct err *err)

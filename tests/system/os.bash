@@ -46,7 +46,8 @@ host_now() {
 	local dir comm
 
 	cat /proc/self/mountinfo >"$1"
-	find /run "$rootdir" ! -name boot.log ! -path /run/gcdboot ! -path "$rundir" 2>/dev/null | LC_ALL=C sort >>"$1"
+	find /run ! -name boot.log ! -path /run/gcdboot ! -path "$rundir" | LC_ALL=C sort >>"$1"
+	find "$T" -maxdepth 1 -path "$rootdir" >>"$1"
 	for dir in /proc/[0-9]*; do
 		{ read -r comm <"$dir/comm" && [ "$(sed -n 's/^State:.//p' "$dir/status" | cut -c1)" != Z ]; } 2>/dev/null && echo "process ${dir#/proc/} $comm" >>"$1"
 	done

@@ -70,7 +70,8 @@ conf_with /dev/rollback-none
 fails 1 'gcdboot: no device /dev/rollback-none' "no such device"
 truncate -s 1M "$T/empty"
 attach "$T/empty"
-disk=conf_with "$loop"
+disk=
+conf_with "$loop"
 fails 1 "gcdboot: .*$loop" "a device without a filesystem"
 disk=$good
 : >"$T/file"

@@ -31,7 +31,7 @@ killed() {
 	host_before
 	boot
 	is "$status" 0 "the OS is up"
-	wait_for 10 eval '! os_none p_ns' 
+	wait_for 10 eval '! os_none p_ns'
 	old=$(supervisor)
 	kill -KILL "$old"
 	wait_gone 5 "$old"
@@ -49,8 +49,9 @@ all_gone() {
 	ok "$1: the filesystem is clean" filesystem_is_clean "$disk"
 	run os status
 	is "$status" 3 "$1: status: not running"
-	debugfs -w -R 'rm /var/log/stop' "$disk" 2>/dev/null
-	debugfs -w -R 'rm /var/log/os_process' "$disk" 2>/dev/null
+	debugfs -w -R 'rm /var/log/stop' "$disk" >"$T/debugfs" 2>&1
+	debugfs -w -R 'rm /var/log/os_process' "$disk" >"$T/debugfs" 2>&1
+	rm "$T/debugfs"
 }
 
 # works WHAT: the OS does what an OS does.
@@ -104,6 +105,7 @@ is "$status" 0 "taken over"
 kill -KILL $(os_pids svscanboot sh) 2>/dev/null
 # shellcheck disable=SC2046
 [ -z "$(os_pids svscan)" ] || kill -KILL $(os_pids svscan readproctitle) 2>/dev/null
+# shellcheck disable=SC2317
 degraded() {
 	os status >/dev/null
 	[ $? = 4 ]
@@ -260,7 +262,12 @@ for step in finding command; do
 	cat /proc/self/mountinfo >"$T/mounts"
 	same <(grep -v '^[^0-9]' "$T/host.before" | grep -E '^[0-9]+ ') "$T/mounts" "no mount is left on the host"
 	run os status
-	[ $step = finding ] && is "$status" 3 "status: not running" || is "$status" 4 "status: it lives on, half booted"
+	if [ $step = finding ]; then
+		is "$status" 3 "status: not running"
+	else
+		is "$status" 4 "status: it lives on, half booted"
+	fi
+	sed -i 's/^wait.*/wait = 1s/' "$conf"
 	run os boot --detach
 	if [ $step = finding ]; then
 		is "$status" 1 "the next boot looks for its disk again"
