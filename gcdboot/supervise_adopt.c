@@ -51,6 +51,13 @@ static int open_through(const struct state *state, pid_t pid, int *ns, int *root
 	return -ESRCH;
 }
 
+static bool is_in_namespace(const struct state *state, pid_t pid)
+{
+	struct host_ns ns;
+
+	return state->namespace_host || (procs_ns(pid, &ns) == 0 && ns.dev == state->ns.dev && ns.ino == state->ns.ino);
+}
+
 int supervise_find_os(const struct state *state, int *ns, int *root, struct err *err)
 {
 	char boot_id[40];
@@ -64,8 +71,11 @@ int supervise_find_os(const struct state *state, int *ns, int *root, struct err 
 	if (r < 0)
 		return r;
 	r = -ESRCH;
-	for (size_t i = 0; i < procs.count && r < 0; i++)
-		r = open_through(state, procs.proc[i].pid, ns, root);
+	/* The OS's own namespace first; one that a process of it has made for itself has a copy of it, and will do where nothing else lives. */
+	for (int copies = 0; copies <= 1; copies++)
+		for (size_t i = 0; i < procs.count && r < 0; i++)
+			if (is_in_namespace(state, procs.proc[i].pid) != copies)
+				r = open_through(state, procs.proc[i].pid, ns, root);
 	procs_clear(&procs);
 	return r < 0 ? err_set(err, -ESRCH, "no process of it lives") : 0;
 }

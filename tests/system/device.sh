@@ -248,7 +248,7 @@ for label in '$(id)' $'two\nlines' $'\e[2Jclear' '"quoted\' $'\xff\xfe' '日本'
 	unlike "$out$err" $'[\x01-\x1f\x7f]' "... is shown without control characters"
 	mount "$hostile" "$T/"$'two\nlines'
 	run "$driver" list
-	is "$(grep -c "^$hostile" <<<"$out"): $(tr -d '\n' <<<"$out" | LC_ALL=C grep -c $'[\x01-\x1f\x7f]')" '1: 0' "... has one line in the table"
+	is "$(grep -c "^$hostile " <<<"$out"): $(tr -d '\n' <<<"$out" | LC_ALL=C grep -c $'[\x01-\x1f\x7f]')" '1: 0' "... has one line in the table"
 	"$driver" list --json >"$T/list.json"
 	run json_line "$T/list.json" "$hostile"
 	# Bytes that are no UTF-8 are written out.
