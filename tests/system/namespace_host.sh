@@ -69,6 +69,7 @@ for shape in shared private; do
 		like "$(bound)" '^[1-9][0-9]*$' "$shape, start $start: mounts of the host are bound"
 		is "$(count_in_root)" "$((1 + $(bound) + 1))" "$shape, start $start: the host has the root, each bind once, and what the OS has mounted"
 		same "$T/table.before" <(table_without_root) "$shape, start $start: and nothing more"
+		is "$(grep -c " $rootdir.* shared:" /proc/self/mountinfo)" 0 "$shape, start $start: none of them shares what is mounted in it"
 		is "$(awk -v root="$rootdir" '$5 == root || index($5, root "/") == 1 { print $5 }' /proc/self/mountinfo | sort | uniq -d)" '' \
 			"$shape, start $start: nothing twice"
 		if [ $start = 1 ]; then
@@ -190,10 +191,43 @@ is "$status" 0 "with it gone a stop succeeds"
 ok "nothing is mounted" bash -c "! grep ' $rootdir' /proc/self/mountinfo"
 ok "the device is free" device_is_free "$disk"
 
+# ---- a service of the host that got its own namespace after the boot has copies of it all: none of the OS's, and it holds the disk
+boot
+unshare -m --propagation private sleep 109 &
+service=$!
+wait_for 5 bash -c "[ \"\$(readlink /proc/$service/ns/mnt)\" != \"\$(readlink /proc/self/ns/mnt)\" ]"
+stop --timeout=1s
+is "$status" 1 "copies in another namespace: stop cannot free the disk"
+like "$err" "pid $service \(sleep\): has it mounted in a namespace of its own" "and names who has it"
+ok "which is not touched" kill -0 "$service"
+kill "$service"
+wait "$service" 2>/dev/null
+stop
+is "$status" 0 "with it gone a stop succeeds"
+ok "the device is free" device_is_free "$disk"
+
+# ---- what somebody has mounted on the mount point before is not ours to unmount
+mkdir -p "$rootdir"
+mount -t tmpfs others "$rootdir"
+host_before
+conf_with 'require = false'
+run os boot --detach
+is "$status" 1 "a boot that fails, on a mount point that has a mount already"
+rm -rf /run/gcdboot
+host_same "leaves that one alone"
+conf_with 'run = true'
+boot
+is "$status" 0 "a boot there"
+stop
+is "$status" 0 "and a stop"
+host_same "leave it alone, too"
+umount "$rootdir"
+rmdir "$rootdir"
+
 # ---- the state of another boot of the machine: what is mounted there now is somebody else's
 boot
 mkdir "$T/kept"
-cp -a "$rundir/." "$T/kept"
+ok "a state to keep" cp -a "$rundir/state" "$T/kept"
 stop
 mkdir -p "$rootdir"
 mount -t tmpfs others "$rootdir"
