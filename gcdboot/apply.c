@@ -330,15 +330,6 @@ static void give_up_rest(struct work *work, int timeout_ms)
 	}
 }
 
-static size_t count_binds(const struct plan *plan)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < plan->count; i++)
-		count += plan->step[i].kind == STEP_BIND;
-	return count;
-}
-
 int apply_binds(const struct plan *plan, int root_fd, int timeout_ms, struct apply_result *result, struct err *err)
 {
 	/* Not on the stack, and never freed: a thread that hangs in the kernel may come back to it. */
@@ -348,7 +339,7 @@ int apply_binds(const struct plan *plan, int root_fd, int timeout_ms, struct app
 
 	if (!work)
 		return err_set(err, ENOMEM, "cannot bind the host's mounts");
-	*work = (struct work){ .plan = plan, .root_fd = root_fd, .total = count_binds(plan), .err = err, .result = result };
+	*work = (struct work){ .plan = plan, .root_fd = root_fd, .total = plan_count_binds(plan), .err = err, .result = result };
 	if (work->total == 0) {
 		free(work);
 		return 0;

@@ -46,13 +46,6 @@ static int check_script(const struct conf *conf, const struct conf_command *comm
 	return err_usage(err, "%s in the root: %s", script, why);
 }
 
-static bool exists(int root, const char *path)
-{
-	auto_close int fd = inroot_open(root, path, O_PATH, NULL);
-
-	return fd >= 0;
-}
-
 int boot_commands_list(const struct conf *conf, int root, struct state *state, struct err *err)
 {
 	bool any = false;
@@ -64,14 +57,14 @@ int boot_commands_list(const struct conf *conf, int root, struct state *state, s
 		r = state_add_command(state, command->kind, command->line);
 		if (r < 0)
 			return err_set(err, -r, "cannot list the boot commands");
-		if (command->only_if_file && !exists(root, command->only_if_file)) {
+		if (command->only_if_file && !inroot_exists(root, command->only_if_file)) {
 			state->command[state->command_count - 1].run = RUN_LEFT_OUT;
 			continue;
 		}
 		any = true;
 		r = check_script(conf, command, root, err);
 	}
-	if (r == 0 && any && !exists(root, "/bin/sh"))
+	if (r == 0 && any && !inroot_exists(root, "/bin/sh"))
 		r = err_set(err, -ENOENT, "the root has no /bin/sh to run the boot commands with: is it the right filesystem?");
 	return r;
 }

@@ -79,15 +79,6 @@ static int check_device(struct findings *findings, const struct conf *conf, stru
 	return 0;
 }
 
-static size_t count_binds(const struct plan *plan)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < plan->count; i++)
-		count += plan->step[i].kind == STEP_BIND;
-	return count;
-}
-
 static int check_plan(struct findings *findings, const struct conf *conf, const char *path, const struct table *table, struct plan *plan)
 {
 	struct err err;
@@ -96,7 +87,7 @@ static int check_plan(struct findings *findings, const struct conf *conf, const 
 		findings_add(findings, FINDING_STOPS, "see [bind] in gcdboot.conf(5)", "%s", err.msg);
 		return -1;
 	}
-	findings_add(findings, FINDING_OK, NULL, "%zu mounts to bind, %zu left out (`gcdboot plan` names them)", count_binds(plan), plan->left_out_count);
+	findings_add(findings, FINDING_OK, NULL, "%zu mounts to bind, %zu left out (`gcdboot plan` names them)", plan_count_binds(plan), plan->left_out_count);
 	return 0;
 }
 

@@ -263,6 +263,13 @@ int inroot_open(int root_fd, const char *path, int flags, struct err *err)
 	return fd < 0 ? err_set(err, -fd, "cannot open %s in the root", path) : fd;
 }
 
+bool inroot_exists(int root_fd, const char *path)
+{
+	auto_close int fd = inroot_open(root_fd, path, O_PATH, NULL);
+
+	return fd >= 0;
+}
+
 int inroot_make(int root_fd, const char *path, enum inroot_kind kind, struct err *err)
 {
 	int flags = O_PATH | O_CLOEXEC | (kind == INROOT_DIR ? O_DIRECTORY : O_NOFOLLOW);

@@ -2,6 +2,8 @@
 #ifndef GCDBOOT_INROOT_H
 #define GCDBOOT_INROOT_H
 
+#include <stdbool.h>
+
 #include "err.h"
 
 /*
@@ -10,6 +12,9 @@
  * Returns a descriptor or -errno. openat2(2) where the kernel has it, else a walk component by component.
  */
 int inroot_open(int root_fd, const char *path, int flags, struct err *err);
+
+/* Whether there is anything at path, links followed. */
+bool inroot_exists(int root_fd, const char *path);
 
 enum inroot_kind { INROOT_DIR, INROOT_FILE };
 

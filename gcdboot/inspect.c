@@ -52,13 +52,6 @@ static int open_root(const struct conf *conf, const struct device_found *found, 
 	return fd < 0 ? err_set(err, errno, "cannot open the root of %s", found->path) : fd;
 }
 
-static bool exists(int root, const char *path)
-{
-	auto_close int fd = inroot_open(root, path, O_PATH, NULL);
-
-	return fd >= 0;
-}
-
 static void inspect_commands(struct findings *findings, const struct conf *conf, int root)
 {
 	struct state state = { 0 };
@@ -146,7 +139,7 @@ static void inspect_binds(struct findings *findings, const struct plan *plan, in
 					     step->target);
 		}
 		if (!inspect_required(findings, step, root))
-			missing += !(step->flags & (STEP_CREATE | STEP_OPTIONAL)) && !exists(root, step->target);
+			missing += !(step->flags & (STEP_CREATE | STEP_OPTIONAL)) && !inroot_exists(root, step->target);
 	}
 	if (missing)
 		findings_add(findings, FINDING_SPOILS, "make them in the root, or create = yes in [bind]",
@@ -160,7 +153,7 @@ static void inspect_escape(struct findings *findings, int root)
 
 	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
 		snprintf(path, sizeof path, "%s/chroot_escape", places[i]);
-		if (exists(root, path)) {
+		if (inroot_exists(root, path)) {
 			findings_add(findings, FINDING_OK, NULL, "the way back: %s in the root", path);
 			return;
 		}

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "path.h"
+#include "text.h"
 #include "util.h"
 
 #define MODULES "/lib/modules"
@@ -228,13 +229,6 @@ static const char *reason_against(const struct builder *b, const struct table_mo
 	return is_clean(m->target) ? NULL : "its mount point is not a clean absolute path";
 }
 
-static bool ends_with(const char *s, const char *tail)
-{
-	size_t len = strlen(s), tail_len = strlen(tail);
-
-	return len >= tail_len && strcmp(s + len - tail_len, tail) == 0;
-}
-
 static unsigned mount_flags(const struct table_mount *m)
 {
 	unsigned flags = required_flag(m->target);
@@ -242,7 +236,7 @@ static unsigned mount_flags(const struct table_mount *m)
 	/* The root of a filesystem is a directory, but not that of a FUSE one, which may be mounted on a file. */
 	if (m->root && strcmp(m->root, "/") == 0 && strncmp(m->type, "fuse", 4) != 0)
 		flags |= STEP_DIR;
-	if (m->root && ends_with(m->root, "//deleted"))
+	if (m->root && text_ends_with(m->root, "//deleted"))
 		flags |= STEP_DELETED;
 	if (strcmp(m->type, "autofs") == 0)
 		flags |= STEP_AUTOFS;
@@ -449,4 +443,13 @@ void plan_clear(struct plan *plan)
 		strlist_clear(plan->arena);
 	free(plan->arena);
 	*plan = (struct plan){ 0 };
+}
+
+size_t plan_count_binds(const struct plan *plan)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < plan->count; i++)
+		count += plan->step[i].kind == STEP_BIND;
+	return count;
 }

@@ -69,6 +69,9 @@ int plan_make(struct plan *plan, const struct conf *conf, const struct table *ho
 
 void plan_clear(struct plan *plan);
 
+/* How many of the steps are binds. */
+size_t plan_count_binds(const struct plan *plan);
+
 /* plan_print.c: the plan for people, as a shell script that does the same by hand, or as JSON. */
 enum plan_format { PLAN_TEXT, PLAN_SH, PLAN_JSON };
 int plan_print(const struct plan *plan, enum plan_format format, FILE *out, struct err *err);

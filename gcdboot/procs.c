@@ -190,13 +190,6 @@ static bool foreign_has_device(struct belonging *b, pid_t pid, const struct host
 	return b->foreign_has[b->foreign_count++] = procs_ns_has_device(pid, b->state->dev_major, b->state->dev_minor);
 }
 
-static bool ends_with(const char *s, const char *tail)
-{
-	size_t len = strlen(s), tail_len = strlen(tail);
-
-	return len >= tail_len && strcmp(s + len - tail_len, tail) == 0;
-}
-
 /*
  * Whether what the process has as root is the directory that was bound: mountinfo's fourth field is its path in its filesystem, the end of its path
  * on the host (or the other way round, where that filesystem is itself a bind).
@@ -216,7 +209,7 @@ static bool has_directory_as_root(pid_t pid, const char *directory)
 		if (sscanf(line, "%*d %*d %*s %4095s %7s", root, target) != 2 || strcmp(target, "/") != 0)
 			continue;
 		text_decode_octal(root);
-		has = ends_with(directory, root) || ends_with(root, directory);
+		has = text_ends_with(directory, root) || text_ends_with(root, directory);
 	}
 	free(line);
 	return has;

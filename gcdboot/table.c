@@ -107,13 +107,6 @@ static bool is_word(const char *s)
 	return s && *s && !has_nul_escape(s);
 }
 
-static bool ends_with(const char *s, const char *tail)
-{
-	size_t len = strlen(s), tail_len = strlen(tail);
-
-	return len >= tail_len && strcmp(s + len - tail_len, tail) == 0;
-}
-
 /* Decodes and cleans the mount point where it stands, and takes off what the kernel adds to a deleted one. A clean path is never the longer one. */
 static bool read_mount_point(char *field, struct table_mount *m)
 {
@@ -124,7 +117,7 @@ static bool read_mount_point(char *field, struct table_mount *m)
 		return false;
 	text_decode_octal(field);
 	len = strlen(field);
-	m->deleted = len > strlen(DELETED) && ends_with(field, DELETED);
+	m->deleted = len > strlen(DELETED) && text_ends_with(field, DELETED);
 	if (m->deleted)
 		field[len - strlen(DELETED)] = '\0';
 	m->target = field;

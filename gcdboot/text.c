@@ -135,3 +135,10 @@ void text_decode_octal(char *s)
 	if (to)
 		*to = '\0';
 }
+
+bool text_ends_with(const char *s, const char *tail)
+{
+	size_t len = strlen(s), tail_len = strlen(tail);
+
+	return len >= tail_len && strcmp(s + len - tail_len, tail) == 0;
+}

@@ -28,6 +28,9 @@ char *text_utf8(const char *bytes);
  */
 char *text_safe(const char *bytes);
 
+/* Whether s ends in tail. */
+bool text_ends_with(const char *s, const char *tail);
+
 /* Undoes, where it stands, the \ooo that the kernel writes for blanks and backslashes in /proc (and fstab(5) has). Only once: "\134040" is "\040". */
 void text_decode_octal(char *s);
 
