@@ -41,6 +41,7 @@ const struct key key_table[] = {
 	{ "boot", "daemon", KEY_LIST, value_daemon, NULL, FIELD(boot.command) },
 	{ "boot", "require", KEY_LIST, value_require, NULL, FIELD(boot.command) },
 	{ "boot", "timeout", KEY_SCALAR, value_time, "0", FIELD(boot.timeout_ms), RANGE(0, 24 * HOUR) },
+	{ "boot", "confirm", KEY_SCALAR, value_confirm, "0", FIELD(boot.confirm_ms) },
 
 	{ "stop", "run", KEY_LIST, value_line, NULL, FIELD(stop.run) },
 	{ "stop", "timeout", KEY_SCALAR, value_time, "8s", FIELD(stop.timeout_ms), RANGE(1 * SECOND, 10 * MINUTE) },

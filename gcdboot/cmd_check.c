@@ -91,6 +91,20 @@ static int check_plan(struct findings *findings, const struct conf *conf, const 
 	return 0;
 }
 
+/* Unattended, each start of the machine ends without the OS: that is to be known. */
+static void check_confirm(struct findings *findings, const struct conf *conf)
+{
+	char within[48];
+
+	if (conf->boot.confirm_ms == 0)
+		return;
+	util_span(conf->boot.confirm_ms, within);
+	findings_add(findings, FINDING_OK, NULL, "each boot is undone unless `gcdboot confirm` is typed within %s of its beginning", within);
+	if (conf->root.wait_ms >= conf->boot.confirm_ms)
+		findings_add(findings, FINDING_SPOILS, "make [boot] confirm longer, or [root] wait shorter",
+			     "waiting for the device may take all the time that there is to confirm");
+}
+
 static void check_all(struct findings *findings, const struct conf *conf, const struct rundir *rundir, const char *path)
 {
 	struct device_found found = { 0 };
@@ -101,6 +115,7 @@ static void check_all(struct findings *findings, const struct conf *conf, const 
 
 	check_host(findings);
 	check_privilege(findings);
+	check_confirm(findings, conf);
 	if (!check_run(findings, rundir))
 		have_device = check_device(findings, conf, &found) == 0;
 	if (table_read(&table, NULL, &err) < 0)

@@ -404,12 +404,15 @@ static int add_command(struct builder *b, const struct conf_command *command)
 	return add_step(b, step);
 }
 
+/* The commands, and whether somebody has to be content with what they start. */
 static int add_commands(struct builder *b)
 {
 	int ret = 0;
 
 	for (size_t i = 0; ret == 0 && i < b->conf->boot.command_count; i++)
 		ret = add_command(b, &b->conf->boot.command[i]);
+	if (ret == 0 && b->conf->boot.confirm_ms)
+		ret = add_step(b, (struct step){ .kind = STEP_CONFIRM, .timeout_ms = b->conf->boot.confirm_ms });
 	return ret;
 }
 

@@ -19,6 +19,7 @@ enum step_kind {
 	STEP_RUN,     /* a boot command, waited for */
 	STEP_REQUIRE, /* the same, but its failure fails the boot */
 	STEP_DAEMON,  /* a boot command, not waited for */
+	STEP_CONFIRM, /* within timeout_ms of the boot's beginning somebody must confirm that the OS can be reached, else it is stopped */
 };
 
 enum step_flag {

@@ -132,6 +132,14 @@ static int print_command(FILE *out, const struct step *step, const char *verb)
 	return ret;
 }
 
+static void print_confirm(FILE *out, const struct step *step)
+{
+	char within[48];
+
+	util_span(step->timeout_ms, within);
+	fprintf(out, "confirm   wait for `gcdboot confirm`: without it the OS is stopped %s after the beginning", within);
+}
+
 static int print_step(FILE *out, const struct step *step, size_t width)
 {
 	switch (step->kind) {
@@ -153,6 +161,9 @@ static int print_step(FILE *out, const struct step *step, size_t width)
 		return print_command(out, step, "require   ");
 	case STEP_DAEMON:
 		return print_command(out, step, "daemon    ");
+	case STEP_CONFIRM:
+		print_confirm(out, step);
+		return 0;
 	}
 	return 0;
 }

@@ -324,6 +324,8 @@ static void print_command(FILE *out, const struct step *step)
 
 static int print_step(FILE *out, const struct step *step)
 {
+	char within[48];
+
 	switch (step->kind) {
 	case STEP_FIND:
 		return print_find(out, step);
@@ -342,6 +344,10 @@ static int print_step(FILE *out, const struct step *step)
 	case STEP_REQUIRE:
 	case STEP_DAEMON:
 		print_command(out, step);
+		break;
+	case STEP_CONFIRM: /* nobody stays to watch the clock */
+		util_span(step->timeout_ms, within);
+		fprintf(out, "# gcdboot would stop the OS %s after the beginning unless it is confirmed: not done here\n", within);
 		break;
 	}
 	return 0;

@@ -112,6 +112,9 @@ static void add_running(json_t *object, const struct report *report)
 	json_object_set_new(object, "root", json_text(state->root));
 	json_object_set_new(object, "namespace", json_string(state->namespace_host ? "host" : "private"));
 	json_object_set_new(object, "bound", json_integer(state->bound));
+	json_object_set_new(object, "confirmed", json_boolean(state->confirmed || !state->confirm_ms));
+	if (state_awaits_confirm(state))
+		json_object_set_new(object, "confirm-left-ms", json_integer(state_confirm_left(state)));
 	json_object_set_new(object, "skipped", json_strings(&state->skipped));
 	json_object_set_new(object, "swap", json_swaps(report));
 	json_object_set_new(object, "commands", json_commands(report));

@@ -127,7 +127,7 @@ static void print_head(const struct report *report, FILE *out)
 	const struct state *state = &report->state;
 	auto_free char *device = text_safe(state->device ? state->device : "?"), *root = text_safe(state->root ? state->root : "?");
 	auto_free char *source = text_safe(state->source ? state->source : "?");
-	char since[32];
+	char since[32], confirm[160] = "not confirmed";
 
 	state_time(state->since, since);
 	fprintf(out, "%s: %s since %s\n", report->name, phase_words(report), since);
@@ -143,6 +143,10 @@ static void print_head(const struct report *report, FILE *out)
 	fprintf(out, "  bound       %u mount%s of the host%s\n", state->bound, state->bound == 1 ? "" : "s", state->skipped.count ? ", but not:" : "");
 	for (size_t i = 0; i < state->skipped.count; i++)
 		fprintf(out, "              %s\n", state->skipped.str[i]);
+	if (state_awaits_confirm(state))
+		state_confirm_text(state, report->name, confirm);
+	if (state->confirm_ms)
+		fprintf(out, "  confirm     %s\n", state->confirmed ? "confirmed" : confirm);
 	for (size_t i = 0; i < state->swaps.count; i++)
 		fprintf(out, "  swap        %s\n", report_swap(report, i));
 }

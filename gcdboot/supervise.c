@@ -18,7 +18,7 @@
 #include "teardown.h"
 
 #define TICK_MS 1000 /* a terminal sees how long a boot command has been running */
-#define LOOK_MS 5000 /* at commands that we did not start, on kernels without pidfd */
+#define LOOK_MS 5000 /* at commands that we did not start, on kernels without pidfd; and at a clock that goes on while poll(2) sleeps with the machine */
 
 void supervisor_save(struct supervisor *s)
 {
@@ -105,7 +105,8 @@ static void take_signals(struct supervisor *s)
 	}
 }
 
-static int next_timeout(const struct supervisor *s)
+/* Until the boot command that is waited for has to be looked at. */
+static int command_timeout(const struct supervisor *s)
 {
 	int64_t wait;
 
@@ -116,6 +117,18 @@ static int next_timeout(const struct supervisor *s)
 	wait = s->deadline ? s->deadline - util_now_ms() : TICK_MS;
 	wait = wait < 0 ? 0 : wait;
 	return wait < TICK_MS || s->ready_sent ? (int)wait : TICK_MS;
+}
+
+static int next_timeout(const struct supervisor *s)
+{
+	int wait = command_timeout(s);
+	int64_t left = LOOK_MS;
+
+	if (!state_awaits_confirm(&s->state))
+		return wait;
+	if (state_confirm_left(&s->state) < left)
+		left = state_confirm_left(&s->state);
+	return wait < 0 || left < wait ? (int)left : wait;
 }
 
 static void time_passed(struct supervisor *s)
@@ -211,6 +224,7 @@ static int prepare(struct supervisor *s)
 	if (s->listener < 0)
 		return -EIO;
 	log_to(s->log_fd);
+	supervisor_begin_confirm(s);
 	s->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	s->host[0] = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	s->host[1] = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -263,8 +277,12 @@ int supervise_run(const struct supervise *setup, struct err *err)
 		r = setup->adopt ? supervisor_take_over(&s) : build(&s);
 	if (r < 0)
 		supervisor_roll_back(&s, r);
-	while (!s.done)
+	while (!s.done) {
 		loop_once(&s);
+		/* After each turn: peers that ask all the time must not keep an OS up that nobody confirms. */
+		if (!s.done && supervisor_is_unconfirmed(&s))
+			supervisor_stop_unconfirmed(&s);
+	}
 	/* For the boot log; main() is the one who says it aloud. */
 	if (s.result < 0)
 		log_info("failed: %s", err->msg);

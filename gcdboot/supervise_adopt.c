@@ -101,6 +101,7 @@ int supervisor_take_over(struct supervisor *s)
 {
 	struct state *old = s->setup->adopt;
 	pid_t before = old->pid;
+	char confirm[160];
 	int r;
 
 	r = supervise_find_os(old, &s->spawn.ns, &s->spawn.root, s->err);
@@ -115,6 +116,15 @@ int supervisor_take_over(struct supervisor *s)
 	supervisor_save(s);
 	log_note("taken over: %s on %s lived on without its supervisor (pid %d)%s", s->state.device, s->state.root, before,
 		 state_degraded(&s->state) ? "; degraded, see `gcdboot status`" : "");
+	if (state_awaits_confirm(&s->state)) {
+		state_confirm_text(&s->state, rundir_os_name(s->setup->rundir), confirm);
+		log_note("%s", confirm);
+	}
+	/* Nobody watched when its time was over: it is stopped at once, and never said to be up. */
+	if (supervisor_is_unconfirmed(s)) {
+		supervisor_stop_unconfirmed(s);
+		return 0;
+	}
 	notify_send(s->setup->notify_socket, "READY=1");
 	supervisor_ready(s, 0);
 	return 0;

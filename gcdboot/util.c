@@ -2,6 +2,7 @@
 #include "util.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -85,10 +86,36 @@ void close_from(int first)
 		close(fd);
 }
 
-int64_t util_now_ms(void)
+static int64_t clock_ms(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int64_t util_now_ms(void)
+{
+	return clock_ms(CLOCK_MONOTONIC);
+}
+
+int64_t util_boottime_ms(void)
+{
+	return clock_ms(CLOCK_BOOTTIME);
+}
+
+void util_span(int64_t ms, char text[48])
+{
+	int64_t seconds = (ms + 999) / 1000;
+	const struct {
+		int64_t count;
+		const char *unit;
+	} parts[] = { { seconds / 3600, "h" }, { seconds / 60 % 60, "min" }, { seconds % 60, "s" } };
+	int len = 0;
+
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+		if (parts[i].count > 0)
+			len += snprintf(text + len, 48 - (size_t)len, "%s%" PRId64 " %s", len ? " " : "", parts[i].count, parts[i].unit);
+	if (len == 0)
+		snprintf(text, 48, "0 s");
 }

@@ -52,6 +52,12 @@ void close_from(int first);
 /* Milliseconds of the monotonic clock: for spans, not for dates. */
 int64_t util_now_ms(void);
 
+/* Milliseconds since the machine started, with the time it slept: the same for every process, so it may outlive one. */
+int64_t util_boottime_ms(void);
+
+/* "1 h 4 min 12 s", whole seconds, a part of one counted as one; into a buffer of 48 bytes. */
+void util_span(int64_t ms, char text[48]);
+
 /* A growing list of strings that it owns. Zero-initialise; free with strlist_clear(). */
 struct strlist {
 	char **str;
