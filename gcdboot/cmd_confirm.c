@@ -1,6 +1,7 @@
 /* cmd_confirm: confirms that the OS can be reached; without that, in time, its supervisor stops it. */
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 
 #include "cmd.h"
 #include "control.h"
@@ -90,6 +91,16 @@ static int confirm_orphan(struct rundir *rundir, struct err *err)
 	return r;
 }
 
+/* Inside the OS its processes look like those of a host: that we are one of them is all there is to know. */
+static bool is_inside(const struct state *state)
+{
+	struct host_ns own;
+	char boot_id[40];
+
+	host_boot_id(boot_id);
+	return strcmp(boot_id, state->boot_id) == 0 && !state->namespace_host && host_own_ns(&own) == 0 && own.dev == state->ns.dev && own.ino == state->ns.ino;
+}
+
 static int tell_not_running(const struct cmd_options *options, struct err *err)
 {
 	err->msg[0] = '\0';
@@ -101,12 +112,13 @@ static int tell_not_running(const struct cmd_options *options, struct err *err)
 static int confirm_without_supervisor(const struct cmd_options *options, struct rundir *rundir, struct err *err)
 {
 	struct report report;
-	int r = report_gather(&report, options->name, rundir, err);
+	int r;
 
-	if (r == 0 && report.supervised)
-		r = -EAGAIN;
-	else if (r == 0)
-		r = report.running ? confirm_orphan(rundir, err) : tell_not_running(options, err);
+	if (rundir_is_locked(rundir))
+		return -EAGAIN;
+	r = report_gather(&report, options->name, rundir, err);
+	if (r == 0)
+		r = report.running || is_inside(&report.state) ? confirm_orphan(rundir, err) : tell_not_running(options, err);
 	report_clear(&report);
 	/* Taken over, or gone, between one look and the next. */
 	return r == -EALREADY || r == -ENOENT ? -EAGAIN : r;

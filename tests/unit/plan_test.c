@@ -146,6 +146,14 @@ static void test_order_of_steps(void **state)
 	assert_false(plan.namespace_host);
 	plan_clear(&plan);
 
+	conf.boot.confirm_ms = 300000;
+	make(&plan, &conf, TABLE(BASE), NULL, NULL);
+	assert_int_equal(plan.count, sizeof expected / sizeof *expected + 1);
+	assert_int_equal(plan.step[10].kind, STEP_CONFIRM);
+	assert_int_equal(plan.step[10].timeout_ms, 300000);
+	plan_clear(&plan);
+	conf.boot.confirm_ms = 0;
+
 	conf.root.fsck = false;
 	conf.namespace_host = true;
 	conf.root.partition = 3;
