@@ -112,7 +112,7 @@ int value_time(struct conf *conf, const struct key *key, const char *value, int 
 
 int conf_parse_confirm(const char *text, int *ms, struct err *err)
 {
-	int parsed;
+	int parsed = 0;
 
 	if (conf_parse_time(text, 0, CONFIRM_MAX_MS, &parsed, NULL) < 0 || (parsed > 0 && parsed < CONFIRM_MIN_MS))
 		return err_usage(err, "expected %d-%d seconds, or 0 for none, not '%s'", CONFIRM_MIN_MS / 1000, CONFIRM_MAX_MS / 1000, text);
