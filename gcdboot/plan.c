@@ -147,7 +147,7 @@ static int add_root_steps(struct builder *b)
 						 .type = conf->root.type,
 						 .options = conf->root.options });
 	if (ret == 0 && conf->root.overlay)
-		ret = add_step(b, (struct step){ .kind = STEP_OVERLAY, .source = "tmpfs", .target = b->plan->root_path });
+		ret = add_step(b, (struct step){ .kind = STEP_OVERLAY, .source = "tmpfs", .target = b->plan->root_path, .options = conf->root.options });
 	return ret;
 }
 

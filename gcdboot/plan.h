@@ -15,7 +15,7 @@ enum step_kind {
 	STEP_FSCK,    /* check its filesystem */
 	STEP_UNSHARE, /* a mount namespace of its own, recursive slave */
 	STEP_MOUNT,   /* mount the root: source on target, with type and options */
-	STEP_OVERLAY, /* put a tmpfs (source) over the root, which was mounted read-only, on target */
+	STEP_OVERLAY, /* put a tmpfs (source) over the root, which was mounted read-only, on target; of options those that are flags of a mount */
 	STEP_BIND,    /* bind one mount or path of the host: source on target */
 	STEP_RUN,     /* a boot command, waited for */
 	STEP_REQUIRE, /* the same, but its failure fails the boot */
