@@ -101,7 +101,8 @@ static int refuse_status(const char *node, int status, bool mend, struct err *er
 		return err_set(err, -EUCLEAN, "fsck could not check %s (exit status 8): run fsck %s by hand", node, node);
 	default:
 		if (!mend)
-			return err_set(err, -EUCLEAN, "fsck has found errors on %s (exit status %d), and overlay = tmpfs does not write to it: run fsck %s by hand", node,
+			return err_set(err, -EUCLEAN,
+				       "fsck has found errors on %s (exit status %d), and overlay = tmpfs does not write to it: run fsck %s by hand", node,
 				       WEXITSTATUS(status), node);
 		return err_set(err, -EUCLEAN, "fsck could not mend %s (exit status %d): run fsck %s by hand", node, WEXITSTATUS(status), node);
 	}

@@ -96,7 +96,8 @@ static int root_mount(struct libmnt_context *context, const struct mnt_root *roo
 	r = errno;
 	mnt_context_get_excode(context, r, why, sizeof why);
 	if (r == ENODEV && root->type)
-		return err_set(err, -r, "cannot mount %s on %s: this kernel has no %s: load its module (modprobe %s), or boot the host with a kernel that has it",
+		return err_set(err, -r,
+			       "cannot mount %s on %s: this kernel has no %s: load its module (modprobe %s), or boot the host with a kernel that has it",
 			       root->source, target, root->type, root->type);
 	return err_set(err, -r, "cannot mount %s on %s%s%s: %s", root->source, target, root->type ? " as " : "", root->type ? root->type : "",
 		       why[0] ? why : strerror(r));
@@ -163,10 +164,11 @@ int mnt_overlay(const char *source, const char *target, const char *options, str
 	if (r < 0 && errno == EINVAL)
 		r = mount("overlay", target, "overlay", flags, layers);
 	if (r < 0 && errno == EINVAL)
-		return err_set(err, -EINVAL,
-			       "cannot put an overlay over %s on %s: the kernel refuses it as a layer, its log (dmesg) says why (a filesystem that ignores case, an "
-			       "automount, or two overlays one over the other already)",
-			       source, target);
+		return err_set(
+		    err, -EINVAL,
+		    "cannot put an overlay over %s on %s: the kernel refuses it as a layer, its log (dmesg) says why (a filesystem that ignores case, an "
+		    "automount, or two overlays one over the other already)",
+		    source, target);
 	if (r < 0)
 		return err_set(err, errno, "cannot put an overlay over %s on %s", source, target);
 	if (mount(NULL, target, NULL, MS_PRIVATE, NULL) == 0)

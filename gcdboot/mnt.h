@@ -22,7 +22,7 @@ struct mnt_root {
 	const char *shown; /* what messages call the target; NULL: by its own name */
 	bool directory;    /* bind the source, with what is mounted below it */
 	bool alone;        /* of a directory: without that */
-	bool image;     /* through a loop device that goes away with the mount */
+	bool image;        /* through a loop device that goes away with the mount */
 	uint64_t offset, size;
 };
 

@@ -206,18 +206,12 @@ static int get_line(struct state *state, const char *key, const char *value)
 		char **string;
 		struct strlist *list;
 	} texts[] = {
-		{ "conf", &state->conf_file, NULL },
-		{ "source", &state->source, NULL },
-		{ "device", &state->device, NULL },
-		{ "type", &state->type, NULL },
-		{ "root", &state->root, NULL },
-		{ "staging", &state->staging, NULL },
-		{ "made", NULL, &state->made },
-		{ "swap-before", NULL, &state->swaps_before },
-		{ "swap", NULL, &state->swaps },
-		{ "cap-drop", NULL, &state->caps_drop },
-		{ "env-pass", NULL, &state->env_pass },
-		{ "skipped", NULL, &state->skipped },
+		{ "conf", &state->conf_file, NULL },    { "source", &state->source, NULL },
+		{ "device", &state->device, NULL },     { "type", &state->type, NULL },
+		{ "root", &state->root, NULL },         { "staging", &state->staging, NULL },
+		{ "made", NULL, &state->made },         { "swap-before", NULL, &state->swaps_before },
+		{ "swap", NULL, &state->swaps },        { "cap-drop", NULL, &state->caps_drop },
+		{ "env-pass", NULL, &state->env_pass }, { "skipped", NULL, &state->skipped },
 	};
 	int phase;
 
