@@ -20,8 +20,8 @@ struct image {
 	const char *name; /* for messages: without control characters */
 	int fd;
 	uint64_t size;
-	unsigned sector;     /* that its partition table counts in; 0: not known, libblkid takes 512 */
-	uint64_t gpt_size;   /* of the disk that the GPT describes */
+	unsigned sector;   /* that its partition table counts in; 0: not known, libblkid takes 512 */
+	uint64_t gpt_size; /* of the disk that the GPT describes */
 	bool type_given;
 };
 

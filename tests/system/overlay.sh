@@ -23,6 +23,10 @@ conf_with() {
 		path = $rootdir
 		overlay = tmpfs
 		wait = 2s
+		[bind]
+		extra = /etc/passwd:/made/deep/file
+		extra = $T/cdrom:/made/directory:ro
+		[root]
 		$(printf '%s\n' "$@")
 	END
 }
@@ -111,6 +115,8 @@ for namespace in private host; do
 		unlike "$out" 'overlay$' "$name: and nowhere in the OS"
 		enter stat -c '%u:%g %a' /
 		is "$out" '12:34 751' "$name: the root directory has the source's owner and mode"
+		enter sh -c 'cat /made/deep/file; ls /made/directory/casper; touch /made/directory/x'
+		like "$out:$err" "^$(cat /etc/passwd)"$'\n'"filesystem.squashfs:.*Read-only" "$name: mount points are made in it, and bound to"
 		wait_for 20 os enter svok /service/clock
 		ok "$name: the services run" os enter svok /service/clock
 		enter sh -c 'echo new >/root/new && echo changed >/etc/hostname && rm /etc/fstab && mv /var/lib/rename /var/lib/renamed && mkdir -p /brand/new && chmod 700 /sbin'
