@@ -35,7 +35,7 @@ compiler   = $(if $(shell command -v $(firstword $(CC))),,$(notdir $(firstword $
 DEPS_build = libc6-dev pkg-config libmount-dev libblkid-dev libsmartcols-dev libinih-dev libcap-dev libjansson-dev $(compiler)
 DEPS_bed   = mmdebstrap e2fsprogs fdisk util-linux mount
 DEPS_demo  = $(DEPS_build) $(DEPS_bed)
-DEPS_check = $(DEPS_demo) libcmocka-dev perl strace procps psmisc libcap2-bin
+DEPS_check = $(DEPS_demo) libcmocka-dev perl strace procps psmisc libcap2-bin squashfs-tools
 DEPS_lint  = $(DEPS_build) clang clang-format clang-tidy cppcheck shellcheck mandoc libcmocka-dev
 DEPS_bench = $(DEPS_build) bubblewrap busybox-static
 
