@@ -60,6 +60,29 @@ static int check_filesystem(const struct conf *conf, const struct device_found *
 	return r;
 }
 
+/*
+ * What tells the root's mount from others later. Before Linux 3.15 its descriptor may not tell the mount's id; and a btrfs tells another device to
+ * stat(2) than stands in the mount tables, where we look for it. Both stand in the table: the mount on top at its path is the one just made.
+ */
+static void note_mount(struct state *state, const char *path, int fd, const struct stat *st)
+{
+	const struct table_mount *mount;
+	struct table table = { 0 };
+
+	state->root_mount = mountid_of(fd);
+	state->dev_major = major(st->st_dev);
+	state->dev_minor = minor(st->st_dev);
+	if (state->root_mount && state->dev_major != 0)
+		return;
+	mount = table_read(&table, NULL, NULL) == 0 ? table_find_target(&table, path) : NULL;
+	if (mount) {
+		state->root_mount = mount->id;
+		state->dev_major = mount->major;
+		state->dev_minor = mount->minor;
+	}
+	table_clear(&table);
+}
+
 static int mount_root(const struct conf *conf, const struct device_found *found, const char *path, struct state *state, struct err *err)
 {
 	struct mnt_root root = {
@@ -72,7 +95,6 @@ static int mount_root(const struct conf *conf, const struct device_found *found,
 		.offset = found->offset,
 		.size = found->size,
 	};
-	struct table table = { 0 };
 	struct stat st;
 	int fd, r;
 
@@ -88,17 +110,7 @@ static int mount_root(const struct conf *conf, const struct device_found *found,
 		log_step_failed("%s", "");
 		return r;
 	}
-	state->root_mount = mountid_of(fd);
-	state->dev_major = major(st.st_dev);
-	state->dev_minor = minor(st.st_dev);
-	/* A btrfs tells another device to stat(2) than stands in the mount tables, where we look for it later. */
-	if (state->dev_major == 0 && !root.directory && table_read(&table, NULL, NULL) == 0)
-		for (size_t i = 0; i < table.count; i++)
-			if (table.mount[i].id == state->root_mount) {
-				state->dev_major = table.mount[i].major;
-				state->dev_minor = table.mount[i].minor;
-			}
-	table_clear(&table);
+	note_mount(state, path, fd, &st);
 	log_step_done("%s", "");
 	return fd;
 }
