@@ -1,14 +1,16 @@
 /*
- * openvz_node LOG COMMAND [ARG...]: runs the command as in a container of an OpenVZ node with a kernel of the 3.10 line, as far as system calls go, until
- * the last process in it has ended; then ends with the command's exit status. What it answers itself:
+ * openvz_node [--no-handles] LOG COMMAND [ARG...]: runs the command as in a container of an OpenVZ node with a kernel of the 3.10 line, as far as system
+ * calls go, until the last process in it has ended; then ends with the command's exit status. What it answers itself:
  *
- *	/proc/vz             is there (access(2) and faccessat(2)), /proc/bc is not
- *	mount(2)             a remount of /proc or /sys is EBUSY; a new mount of a block device, or of a filesystem that lives on one, EPERM
- *	fstatfs(2)           EBADF for a descriptor opened with O_PATH (learnt with 3.12)
- *	/proc/PID/fdinfo/N   has no line "mnt_id:" (learnt with 3.15)
+ *	/proc/vz              is there (for access(2) and faccessat(2)), /proc/bc is not
+ *	mount(2)              a remount of /proc or /sys is EBUSY; a new mount of a block device, or of a filesystem that lives on one, EPERM
+ *	swapon(2)             EPERM
+ *	fstatfs(2)            EBADF for a descriptor opened with O_PATH (learnt with 3.12)
+ *	/proc/PID/fdinfo/N    has no line "mnt_id:" (learnt with 3.15)
+ *	name_to_handle_at(2)  with --no-handles: EOPNOTSUPP, as where a filesystem has none; then nothing tells the mount of a descriptor
  *
- * What it refused is written to LOG, a line each. New system calls are old_kernel's business: openvz_node LOG old_kernel COMMAND. It stands in for the
- * node's kernel; a real one does this for every process and every path, this one for the paths as gcdboot and the shell write them.
+ * What it refused of mount(2) is written to LOG, a line each. Newer system calls are old_kernel's business: openvz_node LOG old_kernel COMMAND. It stands in
+ * for the node's kernel, which does this for every way to name a path; this one for the paths as gcdboot and the shell write them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -45,6 +47,8 @@
 #define ANSWER(value) BPF_STMT(BPF_RET | BPF_K, (value))
 #define ASK_ON(number) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), 0, 1), ANSWER(SECCOMP_RET_USER_NOTIF)
 
+#define ERROR_ON(number, error) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), 0, 1), ANSWER(SECCOMP_RET_ERRNO | (error))
+
 static struct sock_filter filter[] = {
 	LOAD(offsetof(struct seccomp_data, arch)),
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0),
@@ -57,6 +61,16 @@ static struct sock_filter filter[] = {
 	ASK_ON(SYS_openat),
 	ASK_ON(SYS_mount),
 	ASK_ON(SYS_fstatfs),
+	ERROR_ON(SYS_swapon, EPERM),
+	ANSWER(SECCOMP_RET_ALLOW),
+};
+
+static struct sock_filter handle_filter[] = {
+	LOAD(offsetof(struct seccomp_data, arch)),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0),
+	ANSWER(SECCOMP_RET_ALLOW),
+	LOAD(offsetof(struct seccomp_data, nr)),
+	ERROR_ON(SYS_name_to_handle_at, EOPNOTSUPP),
 	ANSWER(SECCOMP_RET_ALLOW),
 };
 
@@ -240,12 +254,14 @@ static int receive_descriptor(int socket)
 	return fd;
 }
 
-static _Noreturn void container(int socket, char **command)
+static _Noreturn void container(int socket, bool handles, char **command)
 {
 	struct sock_fprog program = { .len = sizeof filter / sizeof *filter, .filter = filter };
+	struct sock_fprog no_handles = { .len = sizeof handle_filter / sizeof *handle_filter, .filter = handle_filter };
 	int listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
 
 	must(listener >= 0, "seccomp");
+	must(handles || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &no_handles) == 0, "prctl(PR_SET_SECCOMP)");
 	send_descriptor(socket, listener);
 	close(listener);
 	close(socket);
@@ -258,10 +274,14 @@ int main(int argc, char **argv)
 {
 	struct pollfd poll_listener = { .events = POLLIN };
 	int pair[2], status = 0;
+	bool handles;
 	pid_t child;
 
+	handles = argc < 2 || strcmp(argv[1], "--no-handles") != 0;
+	argc -= !handles;
+	argv += !handles;
 	if (argc < 3) {
-		fprintf(stderr, "usage: openvz_node LOG COMMAND [ARG...]\n");
+		fprintf(stderr, "usage: openvz_node [--no-handles] LOG COMMAND [ARG...]\n");
 		return 2;
 	}
 	refusals = fopen(argv[1], "ae");
@@ -271,7 +291,7 @@ int main(int argc, char **argv)
 	child = fork();
 	if (child == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		container(pair[1], argv + 2);
+		container(pair[1], handles, argv + 2);
 	}
 	must(child > 0, "fork");
 	close(pair[1]);
