@@ -220,8 +220,7 @@ static void finish_step(struct work *work, size_t index, int r, const struct err
 		work->outcome[index] = IGNORED;
 	} else if (is_mount_limit(r, why)) {
 		fail_step(work, index,
-			  err_set(work->err, r,
-				  "cannot bind %s: the limit on mounts is reached after %u of %zu binds (%s): leave some out with [bind] exclude",
+			  err_set(work->err, r, "cannot bind %s: the limit on mounts is reached after %u of %zu binds (%s): leave some out with [bind] exclude",
 				  step->source, work->result->bound, work->total,
 				  r == -ENOSPC ? "fs.mount-max, or the container's own" : "the container's own, or the kernel is out of memory"));
 	} else if ((step->flags & STEP_REQUIRED) || r == -ENOMEM) {

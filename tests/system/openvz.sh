@@ -153,6 +153,15 @@ in_host_namespace "nothing tells the mounts"
 sed -i '/^\[namespace\]/,+1d' "$ct/etc/gcdboot/default.conf"
 ct 'umount /mnt/a'
 ct "$two_mounts"
+# A link of /proc that is no path, told as one by its filesystem, which fstatfs(2) of this kernel does not tell of it.
+ct 'mkdir -p /canary /s/magic /usr/local/gcd/canary /usr/local/gcd/s && ln -s /proc/1/root/canary /usr/local/gcd/s/magic && mount -t tmpfs magic /s/magic'
+table before
+ct 'gcdboot boot --detach'
+like "$status $err" "^0 .*not bound: /s/magic: " "a way through /proc/1/root is refused"
+ct 'gcdboot enter -- cat /proc/self/mountinfo'
+unlike "$out" canary "and leads nowhere else"
+ct 'gcdboot stop'
+ct 'umount /s/magic'
 table before
 ct 'gcdboot boot --detach && gcdboot enter -- cat /mnt/a/b/file'
 is "$out" b "boots in a namespace of its own"
