@@ -2,13 +2,14 @@
  * old_kernel COMMAND [ARG...]: runs the command with the system call table of Linux 3.10: what came later answers ENOSYS, as an unknown number does there.
  * old_kernel --ask: asks each later call that matters here, with arguments that do nothing, and prints its name, the kernel it came with, and the answer.
  *
- * Later options of older calls answer as there, too: prctl(2) EINVAL, open(2) with O_TMPFILE EISDIR. Not so: seccomp(2) of 3.17 works, as the filter of the
+ * Later options of older calls answer as there, too: prctl(2) EINVAL, also for later capabilities, open(2) with O_TMPFILE EISDIR. Not so: seccomp(2) of 3.17 works, as the filter of the
  * test that plays a container needs it; programs for another architecture are let through; what old calls tell is the running kernel's ("mnt_id" in
  * /proc/PID/fdinfo, of 3.15).
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
@@ -53,10 +54,14 @@ static struct sock_filter filter[] = {
 	ANSWER_ERROR(ENOSYS),
 	ANSWER(SECCOMP_RET_ALLOW),
 	/* What has learnt something later. */
-	IF(BPF_JEQ, SYS_prctl, 0, 5),
+	IF(BPF_JEQ, SYS_prctl, 0, 9),
 	LOAD(LOW_WORD(0)),
-	IF(BPF_JGE, PRCTL_FIRST_LATER, 0, 2),
-	IF(BPF_JGT, PRCTL_COUNTED_MAX, 1, 0),
+	IF(BPF_JEQ, PR_CAPBSET_READ, 3, 0),
+	IF(BPF_JEQ, PR_CAPBSET_DROP, 2, 0),
+	IF(BPF_JGE, PRCTL_FIRST_LATER, 0, 4),
+	IF(BPF_JGT, PRCTL_COUNTED_MAX, 3, 2),
+	LOAD(LOW_WORD(1)),
+	IF(BPF_JGT, CAP_BLOCK_SUSPEND, 0, 1),
 	ANSWER_ERROR(EINVAL),
 	ANSWER(SECCOMP_RET_ALLOW),
 	IF(BPF_JEQ, SYS_openat, 0, 4),
@@ -121,6 +126,7 @@ static int ask(void)
 	for (size_t i = 0; i < sizeof later / sizeof *later; i++)
 		tell(later[i].name, later[i].since, syscall(later[i].number, -1, 0, 0, 0, 0, 0));
 	tell("PR_CAP_AMBIENT", "4.3", prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, 0, 0, 0));
+	tell("CAP_AUDIT_READ", "3.16", prctl(PR_CAPBSET_READ, CAP_AUDIT_READ, 0, 0, 0) >= 0 ? 0 : -1);
 	tell("O_TMPFILE", "3.11", open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) >= 0 ? 0 : -1);
 	return 0;
 }

@@ -7,7 +7,7 @@
 # What a call answers in a table of the old kernel: its options that came later, each in its own way.
 old_answer() {
 	case $1 in
-	PR_CAP_AMBIENT) echo EINVAL ;;
+	PR_CAP_AMBIENT | CAP_AUDIT_READ) echo EINVAL ;;
 	O_TMPFILE) echo EISDIR ;;
 	*) echo ENOSYS ;;
 	esac
@@ -56,5 +56,22 @@ END
 run "$helpers/old_kernel" "$gcdboot" -c "$conf" check
 is "$status" 0 "check on an old kernel"
 like "$out" "no openat2" "tells that targets are walked by hand"
+
+# ---- a capability that came later can be named all the same: nobody has it
+sed -i 's/^\[boot\]/[caps]\ndrop = sys_boot audit_read perfmon\n&/' "$conf"
+run "$helpers/old_kernel" "$gcdboot" -c "$conf" boot --detach
+is "$status" 0 "caps drop with later ones: boots"
+unlike "$err" "FAILED|warning" "without a complaint"
+run "$helpers/old_kernel" "$gcdboot" -c "$conf" enter -- sed -n 's/^CapBnd:.//p' /proc/self/status
+is $((0x$out >> 22 & 1)) 0 "the one that is known is dropped"
+
+# ---- descriptors are closed one by one, where there can be very many
+run strace -f -o "$T/trace" -e trace=close_range,close "$helpers/old_kernel" "$gcdboot" -c "$conf" enter -- sh -c 'echo /proc/self/fd/*' 200<"$conf" 5<"$conf"
+is "$status" 0 "enter, with open descriptors"
+unlike "$out" "/fd/(5|200)" "none of them comes along"
+closes=$(grep -c 'close(' "$T/trace")
+ok "without a call for each that there could be ($closes of $(ulimit -Hn))" test "$closes" -lt 1000
+stop
+is "$status" 0 "stop"
 
 done_testing
