@@ -6,7 +6,7 @@
 # shellcheck source=tests/system/os.bash
 . "$lib_dir/os.bash"
 
-limit=$(cat /proc/sys/fs/mount-max)
+mount_max=$(cat /proc/sys/fs/mount-max)
 room=8 # mounts that are left; a boot needs more
 
 # fill: one tmpfs, bound into itself again and again, which doubles it each time; then smaller trees, where the whole has no room any more.
@@ -92,7 +92,7 @@ like "$err" "$too_many \(fs.mount-max, or the container's own\): leave some out 
 host_same "nothing is left"
 run os check
 is "$status" 1 "check foretells it"
-like "$out" "[0-9]+ mounts, and [0-9]+ to bind: more than the $limit that fs.mount-max allows in a namespace" "with its numbers"
+like "$out" "[0-9]+ mounts, and [0-9]+ to bind: more than the $mount_max that fs.mount-max allows in a namespace" "with its numbers"
 sed -i '1i [namespace]\nmount = host' "$conf"
 run os boot --detach
 is "$status" 1 "the same in the host's own namespace"

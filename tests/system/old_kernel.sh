@@ -66,7 +66,8 @@ run "$helpers/old_kernel" "$gcdboot" -c "$conf" enter -- sed -n 's/^CapBnd:.//p'
 is $((0x$out >> 22 & 1)) 0 "the one that is known is dropped"
 
 # ---- descriptors are closed one by one, where there can be very many
-run strace -f -o "$T/trace" -e trace=close_range,close "$helpers/old_kernel" "$gcdboot" -c "$conf" enter -- sh -c 'echo /proc/self/fd/*' 200<"$conf" 5<"$conf"
+: >"$T/open"
+run strace -f -o "$T/trace" -e trace=close_range,close "$helpers/old_kernel" "$gcdboot" -c "$conf" enter -- sh -c 'echo /proc/self/fd/*' 200<"$T/open" 5<"$T/open"
 is "$status" 0 "enter, with open descriptors"
 unlike "$out" "/fd/(5|200)" "none of them comes along"
 closes=$(grep -c 'close(' "$T/trace")

@@ -1,5 +1,7 @@
 #!/bin/bash
 # openvz: an OS in a directory of an OpenVZ-like container (container.bash), started by conf/rc.local with conf/openvz.conf, as these say.
+# Functions are called through `ok`.
+# shellcheck disable=SC2317
 # shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/system/container.bash
