@@ -8,6 +8,7 @@ PREFIX  = /usr/local
 DESTDIR =
 WERROR  ?=
 SANITIZE =
+OLD_KERNEL ?=
 V       ?=
 
 sbindir = $(PREFIX)/sbin
@@ -22,7 +23,7 @@ confdir = /etc/gcdboot
 all: $(BUILD)/gcdboot $(BUILD)/chroot_escape
 
 # ---- what needs root says so at once, before anything is built
-NEEDS_ROOT = check check-sanitize demo bench
+NEEDS_ROOT = check check-sanitize check-old-kernel demo bench
 ifneq ($(filter $(NEEDS_ROOT),$(MAKECMDGOALS)),)
 ifneq ($(shell id -u),0)
 $(error needs root: sudo make $(firstword $(filter $(NEEDS_ROOT),$(MAKECMDGOALS))))
@@ -153,12 +154,16 @@ build/bed/tiny: $(BED_ROOT) tests/bed/tiny.sh
 	touch $@
 
 # ---- what people type
-.PHONY: all demo check check-sanitize lint format bench install uninstall clean help
+.PHONY: all demo check check-sanitize check-old-kernel lint format bench install uninstall clean help
 demo: all $(BED_ROOT) $(BUILD)/bed/disk.img
 	@BUILD=$(BUILD) tests/demo.sh
 
 check: all deps-check $(BUILD)/libparts.a $(UNIT) $(HELPERS) $(BED)
-	@BUILD=$(BUILD) tests/run $(TESTS)
+	@BUILD=$(BUILD) OLD_KERNEL=$(OLD_KERNEL) $(if $(OLD_KERNEL),$(BUILD)/tests/system/old_kernel) tests/run $(TESTS)
+
+# The same tests, all of them, with the system calls of Linux 3.10: OLD_KERNEL=1 does that to check-sanitize as well.
+check-old-kernel:
+	$(MAKE) check OLD_KERNEL=1
 
 # The same tests with AddressSanitizer and UndefinedBehaviorSanitizer in gcdboot and in the unit tests. Leaks are looked for in the
 # unit tests only (tests/run_one): LeakSanitizer needs ptrace, which strace takes, and cannot inspect a process that has changed its namespaces.
@@ -244,10 +249,11 @@ help:
 	@echo 'sudo make demo       the whole story on a disk image, on this machine; leaves nothing behind'
 	@echo 'sudo make check      all tests; TESTS="tests/unit/plan_test.c tests/system/00_bed.sh" runs these only'
 	@echo 'sudo make check-sanitize   the same with AddressSanitizer and UndefinedBehaviorSanitizer'
+	@echo 'sudo make check-old-kernel the same with no system call that is newer than Linux 3.10; OLD_KERNEL=1 does it to check-sanitize'
 	@echo 'make lint            clang-format, clang-tidy, cppcheck, shellcheck, mandoc'
 	@echo 'sudo make bench      times, beside a bare mount loop, a shell loop and bubblewrap'
 	@echo 'sudo make install    into PREFIX=$(PREFIX); DESTDIR= is put before it'
 	@echo 'sudo make uninstall  takes it away again, but for $(confdir)'
 	@echo 'sudo make deps       the packages for all but lint and bench (deps-lint, deps-bench)'
 	@echo 'make clean           removes $(BUILD)'
-	@echo 'variables: CC=clang  BUILD=dir  WERROR=1  SANITIZE=1  V=1 (show the commands)  CFLAGS= LDFLAGS= (added)'
+	@echo 'variables: CC=clang  BUILD=dir  WERROR=1  SANITIZE=1  OLD_KERNEL=1  V=1 (show the commands)  CFLAGS= LDFLAGS= (added)'

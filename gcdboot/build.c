@@ -86,26 +86,38 @@ static int mount_over(struct mnt_root *root, const char *staging, bool *dirty, s
 	return r < 0 ? r : overlay_mount(root, how.options, staging, err);
 }
 
+/*
+ * What tells the root's mount from others later. Before Linux 3.15 its descriptor may not tell the mount's id; and a btrfs tells another device to
+ * stat(2) than stands in the mount tables, where we look for it. Both stand in the table: the mount on top at its path is the one just made.
+ */
+static void note_mount(struct state *state, const char *path, int fd, const struct stat *st)
+{
+	const struct table_mount *mount;
+	struct table table = { 0 };
+
+	state->root_mount = mountid_of(fd);
+	state->dev_major = major(st->st_dev);
+	state->dev_minor = minor(st->st_dev);
+	if (state->root_mount && state->dev_major != 0)
+		return;
+	mount = table_read(&table, NULL, NULL) == 0 ? table_find_target(&table, path) : NULL;
+	if (mount) {
+		state->root_mount = mount->id;
+		state->dev_major = mount->major;
+		state->dev_minor = mount->minor;
+	}
+	table_clear(&table);
+}
+
 /* Notes down what the root is known by. Returns its descriptor or -errno. */
-static int open_root(const char *path, bool own_device, struct state *state, struct err *err)
+static int open_root(const char *path, struct state *state, struct err *err)
 {
 	auto_close int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct table table = { 0 };
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_set(err, errno, "cannot open the root on %s", path);
-	state->root_mount = mountid_of(fd);
-	state->dev_major = major(st.st_dev);
-	state->dev_minor = minor(st.st_dev);
-	/* A btrfs tells another device to stat(2) than stands in the mount tables, where we look for it later. */
-	if (state->dev_major == 0 && own_device && table_read(&table, NULL, NULL) == 0)
-		for (size_t i = 0; i < table.count; i++)
-			if (table.mount[i].id == state->root_mount) {
-				state->dev_major = table.mount[i].major;
-				state->dev_minor = table.mount[i].minor;
-			}
-	table_clear(&table);
+	note_mount(state, path, fd, &st);
 	return take_fd(&fd);
 }
 
@@ -127,7 +139,7 @@ static int mount_root(const struct conf *conf, const struct device_found *found,
 	log_step("mounting %s on %s%s", found->path, path, conf->root.overlay ? ", below a tmpfs" : "");
 	r = conf->root.overlay ? mount_over(&root, staging, &dirty, err) : mnt_root(&root, err);
 	if (r == 0)
-		r = open_root(path, conf->root.overlay || !root.directory, state, err);
+		r = open_root(path, state, err);
 	if (r < 0) {
 		log_step_failed("%s", "");
 		return r;

@@ -115,6 +115,34 @@ static void check_confirm(struct findings *findings, const struct conf *conf)
 			     "waiting for the device may take all the time that there is to confirm");
 }
 
+/* The first number in a small file of /proc; -1 where there is none. */
+static long read_number(const char *path)
+{
+	auto_fclose FILE *in = fopen(path, "re");
+	long number;
+
+	return in && fscanf(in, "%ld", &number) == 1 ? number : -1;
+}
+
+/*
+ * The OS's namespace begins as a copy of the host's. A container counts both; the kernel itself each for itself. There may be more than the table shows:
+ * what is mounted outside of the root directory of the process counts, too.
+ */
+static void check_mount_limit(struct findings *findings, const struct conf *conf, const struct table *table, const struct plan *plan)
+{
+	const char *mend = "leave some out with [bind] exclude";
+	size_t binds = plan_count_binds(plan), more = binds + 1;
+	size_t both = table->count + more + (conf->namespace_host ? 0 : table->count);
+	long each_max = read_number("/proc/sys/fs/mount-max"), both_max = read_number("/proc/sys/fs/ve-mount-nr");
+
+	if (each_max >= 0 && table->count + more > (size_t)each_max)
+		findings_add(findings, FINDING_STOPS, mend, "%zu mounts, and %zu to bind: more than the %ld that fs.mount-max allows in a namespace",
+			     table->count, binds, each_max);
+	else if (both_max >= 0 && both > (size_t)both_max)
+		findings_add(findings, FINDING_STOPS, mend, "%zu mounts%s, and %zu to bind: more than the %ld that fs.ve-mount-nr allows the container",
+			     table->count, conf->namespace_host ? "" : ", as many again in the OS's namespace", binds, both_max);
+}
+
 static void check_all(struct findings *findings, const struct conf *conf, const struct rundir *rundir, const char *path)
 {
 	struct device_found found = { 0 };
@@ -132,6 +160,8 @@ static void check_all(struct findings *findings, const struct conf *conf, const 
 		findings_add(findings, FINDING_STOPS, "mount /proc", "%s", err.msg);
 	else
 		have_plan = check_plan(findings, conf, path, &table, &plan) == 0;
+	if (have_plan && !rundir_is_locked(rundir))
+		check_mount_limit(findings, conf, &table, &plan);
 	if (!rundir_is_locked(rundir))
 		check_mount_point(findings, path, &table, have_device && found.kind == DEVICE_DIRECTORY);
 	if (have_device && conf->root.overlay)

@@ -297,7 +297,7 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	reset_process();
 	open_stdio();
-	close_from(STDERR_FILENO + 1);
+	close_from(STDERR_FILENO + 1, descriptors_end());
 	take_environment(&options);
 	status = parse_global(argc, argv, &options);
 	if (status < 0 && optind < argc) {

@@ -52,10 +52,16 @@ static int slave_from_top(void)
 	return fchdir(root) < 0 || chroot(".") < 0 ? -errno : r;
 }
 
+/* The kernel's text for it speaks of a disk that is full, or of memory. */
+static const char *limit_hint(int error)
+{
+	return error == ENOSPC || error == ENOMEM ? " (the limit on mounts may be reached: fs.mount-max, or the container's own)" : "";
+}
+
 int mnt_unshare(struct err *err)
 {
 	if (unshare(CLONE_NEWNS) < 0)
-		return err_set(err, errno, "cannot make a mount namespace%s", errno == EPERM ? " (needs CAP_SYS_ADMIN)" : "");
+		return err_set(err, errno, "cannot make a mount namespace%s", errno == EPERM ? " (needs CAP_SYS_ADMIN)" : limit_hint(errno));
 	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 && (errno != EINVAL || (errno = -slave_from_top()) != 0))
 		return err_set(err, errno, "cannot make the mounts of the new namespace slaves");
 	return 0;
@@ -99,8 +105,8 @@ static int root_mount(struct libmnt_context *context, const struct mnt_root *roo
 		return err_set(err, -r,
 			       "cannot mount %s on %s: this kernel has no %s: load its module (modprobe %s), or boot the host with a kernel that has it",
 			       root->source, target, root->type, root->type);
-	return err_set(err, -r, "cannot mount %s on %s%s%s: %s", root->source, target, root->type ? " as " : "", root->type ? root->type : "",
-		       why[0] ? why : strerror(r));
+	return err_set(err, -r, "cannot mount %s on %s%s%s: %s%s", root->source, target, root->type ? " as " : "", root->type ? root->type : "",
+		       why[0] ? why : strerror(r), limit_hint(r));
 }
 
 int mnt_root(const struct mnt_root *root, struct err *err)
@@ -218,6 +224,12 @@ static int attach_by_path(int source_fd, int target_fd)
 	return mount(source, target, NULL, MS_BIND, NULL);
 }
 
+/* mount(2) copies and mounts in one; a detached mount is copied already. */
+static int cannot_bind(bool is_copy, struct err *err)
+{
+	return err_set(err, errno, errno == EINVAL && !is_copy ? "cannot copy the mount (unbindable, or locked to another)" : "cannot mount it");
+}
+
 int mnt_attach(const struct mnt_source *source, int target_fd, struct err *err)
 {
 	int r = source->detached ? (int)syscall(SYS_move_mount, source->fd, "", target_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)
@@ -227,16 +239,14 @@ int mnt_attach(const struct mnt_source *source, int target_fd, struct err *err)
 		return 0;
 	if (errno == ENOTDIR)
 		return err_set(err, -ENOTDIR, "one is a directory, the other is not");
-	return err_set(err, errno, "cannot mount it");
+	return cannot_bind(source->detached, err);
 }
 
 int mnt_bind_directory(const char *source, int target_fd, struct err *err)
 {
 	if (fchdir(target_fd) < 0)
 		return err_set(err, errno, "cannot enter the mount point");
-	if (mount(source, ".", NULL, MS_BIND, NULL) < 0)
-		return err_set(err, errno, errno == EINVAL ? "cannot copy the mount (unbindable, or locked to another)" : "cannot mount it");
-	return 0;
+	return mount(source, ".", NULL, MS_BIND, NULL) < 0 ? cannot_bind(false, err) : 0;
 }
 
 static unsigned long statvfs_to_mount_flags(unsigned long f_flag)

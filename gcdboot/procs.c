@@ -144,6 +144,26 @@ bool procs_ns_has_device(pid_t pid, unsigned dev_major, unsigned dev_minor)
 	return has;
 }
 
+int procs_root_mount(pid_t pid)
+{
+	char path[64], *line = NULL;
+	auto_fclose FILE *in = NULL;
+	size_t size = 0;
+	int found = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/mountinfo", pid);
+	in = fopen(path, "re");
+	while (in && found == 0 && getline(&line, &size, in) > 0) {
+		char target[8];
+		int id;
+
+		if (sscanf(line, "%d %*d %*s %*s %7s", &id, target) == 2 && strcmp(target, "/") == 0)
+			found = id;
+	}
+	free(line);
+	return found;
+}
+
 void procs_link(pid_t pid, const char *name, char target[PATH_MAX])
 {
 	char path[320];

@@ -127,8 +127,10 @@ static int command_timeout(const struct supervisor *s)
 {
 	int64_t wait;
 
-	if (supervisor_has_orphans(s))
-		return LOOK_MS;
+	if (supervisor_has_orphans(s)) {
+		wait = s->next_look - util_now_ms();
+		return wait > 0 ? (int)wait : 0;
+	}
 	if (s->state.phase != PHASE_BOOTING)
 		return -1;
 	wait = s->deadline ? s->deadline - util_now_ms() : TICK_MS;
@@ -150,13 +152,20 @@ static int next_timeout(const struct supervisor *s)
 
 static void time_passed(struct supervisor *s)
 {
-	if (supervisor_has_orphans(s))
-		supervisor_look_at_orphans(s);
 	if (s->state.phase != PHASE_BOOTING)
 		return;
 	log_step_tick();
 	if (s->deadline && util_now_ms() >= s->deadline)
 		supervisor_end_slow_command(s);
+}
+
+/* By the clock, not when poll(2) has waited long enough: clients that ask more often than that would keep it from ever doing so. */
+static void look_at_orphans(struct supervisor *s)
+{
+	if (!supervisor_has_orphans(s) || util_now_ms() < s->next_look)
+		return;
+	s->next_look = util_now_ms() + LOOK_MS;
+	supervisor_look_at_orphans(s);
 }
 
 static void loop_once(struct supervisor *s)
@@ -175,20 +184,20 @@ static void loop_once(struct supervisor *s)
 	for (size_t i = 0; i < peers; i++)
 		peer_fds[i] = (struct pollfd){ .fd = s->peers[i].fd, .events = POLLIN };
 	r = poll(fds, 3 + watches + peers, next_timeout(s));
-	if (r <= 0) {
+	if (r <= 0)
 		time_passed(s);
-		return;
-	}
-	if (fds[2].revents)
+	if (r > 0 && fds[2].revents)
 		report_arrived(s);
-	if (fds[0].revents && !s->done)
+	if (r > 0 && fds[0].revents && !s->done)
 		take_signals(s);
-	if (!s->done)
+	if (r > 0 && !s->done)
 		supervisor_take_watches(s, watch_fds);
-	if (!s->done)
+	if (r > 0 && !s->done)
 		supervisor_take_peers(s, peer_fds, peers);
-	if (fds[1].revents && !s->done)
+	if (r > 0 && fds[1].revents && !s->done)
 		supervisor_accept(s);
+	if (!s->done)
+		look_at_orphans(s);
 }
 
 static int open_signals(struct err *err)

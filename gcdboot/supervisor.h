@@ -35,6 +35,7 @@ struct supervisor {
 		size_t command;
 	} watches[WATCHES_MAX];
 	size_t watch_count;
+	int64_t next_look; /* at commands that have no watch, in ms */
 	bool ready_sent, done;
 	int result;
 	struct err *err;

@@ -46,8 +46,13 @@ static inline int take_fd(int *fd)
 	return taken;
 }
 
-/* Closes every descriptor from `first` on: with close_range(2), or one by one before Linux 5.9 (/proc/self/fd may be another root's, or not there). */
-void close_from(int first);
+/*
+ * Closes every descriptor from `first` on: with close_range(2), or before Linux 5.9 one by one, up to `end`, which descriptors_end() has told. That asks
+ * /proc/self/fd, and so has to be called before a chroot; it is 0, which stands for all there can be, where that is not needed or not there. A million
+ * calls take the better part of a second.
+ */
+void close_from(int first, int end);
+int descriptors_end(void);
 
 /* Milliseconds of the monotonic clock: for spans, not for dates. */
 int64_t util_now_ms(void);
