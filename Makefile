@@ -23,7 +23,7 @@ confdir = /etc/gcdboot
 all: $(BUILD)/gcdboot $(BUILD)/chroot_escape
 
 # ---- what needs root says so at once, before anything is built
-NEEDS_ROOT = check check-sanitize check-old-kernel demo bench
+NEEDS_ROOT = check check-sanitize check-old-kernel check-vm demo bench
 ifneq ($(filter $(NEEDS_ROOT),$(MAKECMDGOALS)),)
 ifneq ($(shell id -u),0)
 $(error needs root: sudo make $(firstword $(filter $(NEEDS_ROOT),$(MAKECMDGOALS))))
@@ -37,13 +37,14 @@ DEPS_build = libc6-dev pkg-config libmount-dev libblkid-dev libsmartcols-dev lib
 DEPS_bed   = mmdebstrap e2fsprogs fdisk util-linux mount
 DEPS_demo  = $(DEPS_build) $(DEPS_bed)
 DEPS_check = $(DEPS_demo) libcmocka-dev perl strace procps psmisc libcap2-bin squashfs-tools
+DEPS_vm    = $(DEPS_demo) perl qemu-system-x86 qemu-utils openssh-client
 DEPS_lint  = $(DEPS_build) clang clang-format clang-tidy cppcheck shellcheck mandoc libcmocka-dev
 DEPS_bench = $(DEPS_build) bubblewrap busybox-static
 
 # Installs what is missing, or says what to type. Not on a Debian: the compiler tells what is missing.
-.PHONY: deps deps-build deps-demo deps-check deps-lint deps-bench
+.PHONY: deps deps-build deps-demo deps-check deps-vm deps-lint deps-bench
 deps: deps-check
-deps-build deps-demo deps-check deps-lint deps-bench: deps-%:
+deps-build deps-demo deps-check deps-vm deps-lint deps-bench: deps-%:
 	@tests/deps $* $(sort $(DEPS_$*))
 
 # ---- flags
@@ -153,8 +154,32 @@ build/bed/tiny: $(BED_ROOT) tests/bed/tiny.sh
 	tests/bed/tiny.sh $(BED_ROOT) $@
 	touch $@
 
+# ---- the machine bed: a host with a kernel, an OS of another release, and the key that both take. Kept in build/vm for all build directories, but for
+# the OS's disk, which holds a chroot_escape.
+VM_KEY = build/vm/key
+VM_BED = build/vm/vps.img build/vm/os.tar $(BUILD)/vm/os.img
+
+$(VM_KEY): | deps-vm
+	@mkdir -p $(@D)
+	@ssh-keygen -q -t ed25519 -N '' -C gcdboot-tests -f $@
+
+# Laid over the roots, as root's authorized_keys.
+build/vm/authorized: $(VM_KEY)
+	@install -D -m 600 $(VM_KEY).pub $@/root/.ssh/authorized_keys
+	@chmod 700 $@/root/.ssh
+	@touch $@
+
+build/vm/vps.img: FORCE build/vm/authorized | deps-vm
+	@tests/bed/vps.sh $@ build/vm/authorized
+
+build/vm/os.tar: FORCE build/vm/authorized | deps-vm
+	@tests/bed/root.sh $@ trixie openssh-server,procps,iproute2 tests/bed/vps_os build/vm/authorized
+
+$(BUILD)/vm/os.img: build/vm/os.tar $(BUILD)/chroot_escape tests/bed/image.sh | deps-vm
+	tests/bed/image.sh build/vm/os.tar $(BUILD)/chroot_escape $@
+
 # ---- what people type
-.PHONY: all demo check check-sanitize check-old-kernel lint format bench install uninstall clean help
+.PHONY: all demo check check-sanitize check-old-kernel check-vm lint format bench install uninstall clean help
 demo: all $(BED_ROOT) $(BUILD)/bed/disk.img
 	@BUILD=$(BUILD) tests/demo.sh
 
@@ -171,6 +196,12 @@ check-sanitize:
 	ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
 		$(MAKE) check SANITIZE=1 BUILD=build/sanitize
 
+# On machines of their own (QEMU, emulated), two at a time; VM_JOBS=1 where others need the processors.
+VM_TESTS = $(sort $(filter-out tests/vm/lib.sh,$(wildcard tests/vm/*.sh)))
+
+check-vm: all deps-vm $(VM_BED)
+	@BUILD=$(BUILD) tests/run $(or $(TESTS),$(VM_TESTS))
+
 # Static, as what they are measured against costs nothing to load.
 BENCH = $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 
@@ -182,8 +213,8 @@ $(BENCH): $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/flags
 bench: all deps-bench $(BENCH)
 	@BUILD=$(BUILD) tests/bench/run
 
-SHELL_FILES = $(sort tests/run tests/run_one tests/deps .ci/run $(wildcard tests/*.sh tests/bed/*.sh tests/system/*.sh tests/bench/run tests/bench/shell_loop) \
-	$(wildcard tests/bed/gcdos/etc/init.d/* tests/bed/gcdos/etc/rc.d/* tests/bed/gcdos/service/*/run tests/bed/gcdos/service/*/log/run conf/rc.local))
+SHELL_FILES = $(sort tests/run tests/run_one tests/deps .ci/run $(wildcard tests/*.sh tests/bed/*.sh tests/system/*.sh tests/vm/*.sh tests/bench/run tests/bench/shell_loop) \
+	$(wildcard tests/bed/gcdos/etc/init.d/* tests/bed/gcdos/etc/rc.d/* tests/bed/*/service/*/run tests/bed/*/service/*/log/run conf/rc.local))
 LINT_C = $(sort $(GCDBOOT_C) $(wildcard escape/*.c tests/unit/*.c tests/system/*.c tests/bench/*.c))
 LINT_H = $(sort $(wildcard gcdboot/*.h conf/*.h escape/*.h tests/*/*.h))
 MAN = $(wildcard gcdboot/gcdboot.8 escape/chroot_escape.8 conf/gcdboot.conf.5)
@@ -250,10 +281,11 @@ help:
 	@echo 'sudo make check      all tests; TESTS="tests/unit/plan_test.c tests/system/00_bed.sh" runs these only'
 	@echo 'sudo make check-sanitize   the same with AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'sudo make check-old-kernel the same with no system call that is newer than Linux 3.10; OLD_KERNEL=1 does it to check-sanitize'
+	@echo 'sudo make check-vm   on emulated machines that start from power-on; VM_JOBS=1: one at a time instead of two'
 	@echo 'make lint            clang-format, clang-tidy, cppcheck, shellcheck, mandoc'
 	@echo 'sudo make bench      times, beside a bare mount loop, a shell loop and bubblewrap'
 	@echo 'sudo make install    into PREFIX=$(PREFIX); DESTDIR= is put before it'
 	@echo 'sudo make uninstall  takes it away again, but for $(confdir)'
-	@echo 'sudo make deps       the packages for all but lint and bench (deps-lint, deps-bench)'
+	@echo 'sudo make deps       the packages for all but check-vm, lint and bench (deps-vm, deps-lint, deps-bench)'
 	@echo 'make clean           removes $(BUILD)'
 	@echo 'variables: CC=clang  BUILD=dir  WERROR=1  SANITIZE=1  OLD_KERNEL=1  V=1 (show the commands)  CFLAGS= LDFLAGS= (added)'
