@@ -176,7 +176,7 @@ for namespace in private host; do
 	conf_of squashfs "${commands[@]}"
 	for signal in TERM KILL; do
 		name="SIG$signal among its parts, $namespace"
-		strace -f -o "$T/trace" -e trace=umount2 -e inject=umount2:delay_enter=3000000 "$gcdboot" -c "$conf" boot --foreground >"$T/out" 2>&1 &
+		strace -f -o "$T/trace" -e trace=umount2 -e inject=umount2:delay_enter=5000000:when=1 "$gcdboot" -c "$conf" boot --foreground >"$T/out" 2>&1 &
 		tracer=$!
 		builder_has_parts() { cat /proc/[0-9]*/mountinfo 2>/dev/null | grep -q " $staging/lower "; }
 		ok "$name: a boot is there" wait_for 20 builder_has_parts
@@ -356,8 +356,9 @@ umount "$T/mnt"
 
 # ---- who holds it is found
 source=$device before=$(sum_of "$device")
-conf_with "$device" '[boot]' 'run = chroot_escape sleep 106 </etc/os-release >/dev/null 2>&1 &' 'run = sleep 0.3' '[stop]' 'timeout = 1s'
+conf_with "$device" '[boot]' 'run = chroot_escape sleep 106 </etc/os-release >/dev/null 2>&1 &' '[stop]' 'timeout = 1s'
 boot
+wait_for 20 pgrep -f '^sleep 106'
 stop
 like "$status:$err" "^1:.*pid [0-9]+ \(sleep\): has open as descriptor 0 [^ ]*/etc/os-release" "a process of the host holds a file of it: named"
 holder=$(sed -nE 's/.*pid ([0-9]+) \(sleep\): has open.*/\1/p' <<<"$err" | head -n 1)
@@ -378,6 +379,30 @@ like "$out" "the root is a squashfs: the OS cannot write to it"$'\n'".*overlay =
 conf_with "$squashfs"
 run os check
 like "$status:$out" '^0:.*nothing would stop a boot' "with one nothing is missing"
+
+# A mount point that is missing is made at boot, where that is possible.
+rm -r "$T/tree/proc"
+make_image "$T/noproc.img" noproc 16 "$T/tree"
+mksquashfs "$T/tree" "$T/noproc.squashfs" -quiet -no-progress >/dev/null
+# check_of SOURCE LINE...: as conf_with, but without an overlay.
+check_of() {
+	conf_with "$@"
+	sed -i '/^overlay/d' "$conf"
+	run os check
+}
+missing='/proc in the root: it is missing, and the root is read-only'
+check_of "$T/noproc.img"
+like "$status:$out" '^0:.*nothing would stop a boot' "no /proc in an ext4: it can be made"
+check_of "$T/noproc.img" 'options = noatime,ro'
+like "$status:$out" "^1:.*$missing" "mounted read-only: it cannot"
+check_of "$T/noproc.squashfs"
+like "$status:$out" "^1:.*$missing" "in a squashfs: nor there"
+conf_with "$T/noproc.squashfs" '[boot]' 'require = test -e /proc/self'
+run os check
+like "$status:$out" '^0:.*nothing would stop a boot' "in a squashfs with an overlay: it can"
+boot
+is "$status" 0 "and it boots"
+stop
 
 # ---- the printed script
 for namespace in private host; do
