@@ -71,7 +71,7 @@ static int check_device(struct findings *findings, const struct conf *conf, stru
 	struct err err;
 
 	now.root.wait_ms = 0;
-	if (device_find(found, &now, NULL, NULL, &err) < 0) {
+	if (device_find(found, &now, NULL, &err) < 0) {
 		findings_add(findings, FINDING_STOPS, "`gcdboot list` shows what there is; [root] source names one", "%s", err.msg);
 		return -1;
 	}
