@@ -63,6 +63,11 @@ static size_t name_length(const char *p)
 	return len;
 }
 
+static bool is_word(char c)
+{
+	return isalnum((unsigned char)c) || c == '_';
+}
+
 static size_t hex_length(const char *p)
 {
 	size_t digits;
@@ -70,12 +75,7 @@ static size_t hex_length(const char *p)
 	if (p[0] != '0' || (p[1] != 'x' && p[1] != 'X'))
 		return 0;
 	digits = strspn(p + 2, "0123456789abcdefABCDEF");
-	return digits == 8 ? 10 : 0;
-}
-
-static bool is_word(char c)
-{
-	return isalnum((unsigned char)c) || c == '_';
+	return digits == 8 && !is_word(p[10]) ? 10 : 0;
 }
 
 const struct windows_code *windows_code_find(const char *text, char shown[WINDOWS_CODE_MAX])
