@@ -264,7 +264,8 @@ int attach_give_back(const char *spec, char *const *environment, int limit_ms, s
 	if (r < 0) {
 		size_t len = strlen(err->msg);
 
-		snprintf(err->msg + len, sizeof err->msg - len, "; on Windows, as administrator, type: wsl.exe --unmount %s", drive[0] ? drive : WINDOWS_DRIVE_PREFIX "n");
+		snprintf(err->msg + len, sizeof err->msg - len, "; on Windows, as administrator, type: wsl.exe --unmount %s",
+			 drive[0] ? drive : WINDOWS_DRIVE_PREFIX "n");
 	}
 	return r;
 }

@@ -21,7 +21,7 @@
 #define LOOK_MS 20   /* between two looks at who is left: a process of a namespace gives no event */
 #define HOLDERS_MS 3000
 #define GIVE_BACK_MS 500 /* for Windows, where nothing of the time is left */
-#define KILL_MS 2000 /* the least time that killed processes and the kernel get after the deadline */
+#define KILL_MS 2000     /* the least time that killed processes and the kernel get after the deadline */
 
 /* Waits for one child until the deadline, reaping whatever else ends meanwhile. Its wait status, or -1 where the time was over. */
 static int wait_child(pid_t pid, int64_t deadline)
@@ -277,9 +277,10 @@ static bool is_lost(const struct state *state)
 
 static int refuse_lost(const struct state *state, struct err *err)
 {
-	return err_set(err, SHUTDOWN_LOST,
-		       "the OS is stopped and everything is given back, but its disk %s was gone before that: what had not been written to it is lost (check it with fsck)",
-		       state->device);
+	return err_set(
+	    err, SHUTDOWN_LOST,
+	    "the OS is stopped and everything is given back, but its disk %s was gone before that: what had not been written to it is lost (check it with fsck)",
+	    state->device);
 }
 
 int shutdown_run(struct shutdown *shutdown, struct err *err)
