@@ -58,12 +58,12 @@ static bool leads_to(const struct interop_link *link, const char *target)
 	return strcmp(buffer, target) == 0;
 }
 
-/* A socket of that name is WSL's: the process with our number had it once. It is left alone. */
+/* A living socket of that name is WSL's own. A dead one is left over from another process that once had our number: nobody misses it. */
 static bool is_taken(const char *path)
 {
 	struct stat st;
 
-	return lstat(path, &st) == 0 && !S_ISLNK(st.st_mode);
+	return lstat(path, &st) == 0 && !S_ISLNK(st.st_mode) && !(S_ISSOCK(st.st_mode) && !interop_answers(path));
 }
 
 void interop_link_remove(const char *path)

@@ -12,6 +12,7 @@
 #include "attach.h"
 #include "device.h"
 #include "device_use.h"
+#include "host.h"
 #include "log.h"
 #include "procs.h"
 #include "teardown.h"
@@ -184,12 +185,20 @@ static void tell_holders(const struct state *state)
 	}
 }
 
+/* With mount = host: WSL has two mount namespaces per distribution, and the boot may have been in the other one. */
+static bool is_own_ns(const struct host_ns *ns)
+{
+	struct host_ns own;
+
+	return host_own_ns(&own) < 0 || (own.dev == ns->dev && own.ino == ns->ino);
+}
+
 /*
  * Unmounts until the deadline. Who was on the way into the OS when its processes were ended (`enter`, a boot command just started) is seen only now.
  */
 static int unmount_all(const struct shutdown *shutdown, int64_t term_deadline, int64_t deadline, struct strlist *left, struct err *err)
 {
-	int ns = shutdown->state->namespace_host ? -1 : shutdown->spawn->ns;
+	int ns = shutdown->state->namespace_host && is_own_ns(&shutdown->state->ns) ? -1 : shutdown->spawn->ns;
 
 	/* Asked again after its namespace was let go: -1 would be the host's own, where the same place and number are somebody else's mount. */
 	if (!shutdown->state->namespace_host && ns < 0)

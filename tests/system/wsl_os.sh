@@ -115,12 +115,16 @@ same "$T/table.before" "$T/table.after" "the mount table is as it was"
 wsl_conf
 boot
 link=/run/WSL/$(supervisor)_interop
-rm "$link"
-"$windows" dead "$link"
-wait_for 10 test -S "$link"
+"$windows" dead /run/WSL/dead_interop
+mv -f /run/WSL/dead_interop "$link"
+ok "a dead socket in the link's place, of who had this number before, makes room" wait_for 10 leads_to 1_interop
+wsl_serve alive_interop
+mv -f /run/WSL/alive_interop "$link"
+wsl_serve 70_interop
 stop
-ok "a socket in the link's place is left alone" test -S "$link"
-rm "$link"
+is "$status" 0 "stop"
+ok "a living one is left alone" test -S "$link"
+rm "$link" /run/WSL/70_interop
 
 # ---- started from anywhere, and the session closed
 
@@ -222,6 +226,26 @@ run os stop
 is "$status" 0 "stop ends where wsl.exe hangs"
 like "$err" "FAILED detaching" "tells that the disk was not taken back"
 like "$err" "wsl.exe did not end in time; on Windows, as administrator, type: wsl.exe --unmount" "and what to type"
+wsl_no_disk
+
+# ---- mount = host: the mounts are in the one namespace, and the stop comes from the other
+
+wsl_conf
+conf_os '[namespace]' 'mount = host'
+host_table "$T/table.before"
+unshare -m --propagation private sleep 1000 &
+sleeper=$!
+boot
+is "$status" 0 "mount = host: boots"
+kill -KILL "$(supervisor)"
+wait_gone 10 "$(supervisor)"
+# One that was there before: it does not see these mounts.
+run nsenter -m -t "$sleeper" "$gcdboot" -c "$conf" stop
+is "$status" 0 "a stop from the other namespace, without a supervisor"
+host_table "$T/table.after"
+same "$T/table.before" "$T/table.after" "unmounts what is mounted here"
+ok "and gives the disk back" test ! -e "$T/plugged"
+kill "$sleeper"
 wsl_no_disk
 
 # ---- not WSL
