@@ -12,7 +12,7 @@
 
 #define ASK_MS 60000     /* wsl.exe itself waits for the disk for 15 s, and may have to start the service first */
 #define RESOLVE_MS 30000 /* powershell.exe is slow right after Windows has started */
-#define AGAIN_MS 1000 /* after the first failure; each one more adds as much, until it is enough */
+#define AGAIN_MS 1000    /* after the first failure; each one more adds as much, until it is enough */
 #define AGAIN_MAX_MS 5000
 #define QUOTE_MAX 300 /* of what a program said */
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # wsl_os: an OS that is up on WSL: Windows programs in it whatever session ends, two mount namespaces, a closed terminal, a disk that is pulled out.
-# shellcheck disable=SC2119,SC2016
+# Functions are called through `ok` and `run`.
+# shellcheck disable=SC2119,SC2016,SC2317
 # shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/system/os.bash
