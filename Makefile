@@ -38,7 +38,7 @@ DEPS_bed   = mmdebstrap e2fsprogs fdisk util-linux mount
 DEPS_demo  = $(DEPS_build) $(DEPS_bed)
 DEPS_check = $(DEPS_demo) libcmocka-dev perl strace procps psmisc libcap2-bin squashfs-tools
 DEPS_vm    = $(DEPS_demo) perl qemu-system-x86 qemu-utils openssh-client
-DEPS_lint  = $(DEPS_build) clang clang-format clang-tidy cppcheck shellcheck mandoc libcmocka-dev
+DEPS_lint  = $(DEPS_build) clang clang-format clang-tidy cppcheck shellcheck mandoc libxml2-utils libcmocka-dev
 DEPS_bench = $(DEPS_build) bubblewrap busybox-static
 
 # Installs what is missing, or says what to type. Not on a Debian: the compiler tells what is missing.
@@ -136,6 +136,19 @@ $(HELPERS): $(BUILD)/tests/system/%: tests/system/%.c $(BUILD)/flags
 	$(call show,LINK,$@)
 	$(Q)$(CC) $(STATIC_CFLAGS) $(STATIC_LDFLAGS) -o $@ $<
 
+# The stand-in for Windows, and the gcdboot that takes a tmpfs for a drive of Windows: for the tests of WSL.
+WINDOWS = $(BUILD)/tests/bed/windows $(BUILD)/tests/system/gcdboot_wsl
+
+$(BUILD)/tests/bed/windows: tests/bed/windows.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call show,LINK,$@)
+	$(Q)$(CC) $(STATIC_CFLAGS) $(STATIC_LDFLAGS) -o $@ $<
+
+$(BUILD)/tests/system/gcdboot_wsl: tests/system/driver/wsl_table.c $(call object,$(GCDBOOT_C))
+	@mkdir -p $(@D)
+	$(call show,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -Wl,--wrap=table_read -o $@ $^ $(LIBS)
+
 # ---- the test bed: a Debian root, a disk image of it, and a tiny root. The packed Debian is kept in build/bed for all build directories.
 BED_ROOT = build/bed/root.tar
 BED = $(BED_ROOT) $(BUILD)/bed/disk.img build/bed/tiny
@@ -183,7 +196,7 @@ $(BUILD)/vm/os.img: build/vm/os.tar $(BUILD)/chroot_escape tests/bed/image.sh | 
 demo: all $(BED_ROOT) $(BUILD)/bed/disk.img
 	@BUILD=$(BUILD) tests/demo.sh
 
-check: all deps-check $(BUILD)/libparts.a $(UNIT) $(HELPERS) $(BED)
+check: all deps-check $(BUILD)/libparts.a $(UNIT) $(HELPERS) $(WINDOWS) $(BED)
 	@BUILD=$(BUILD) OLD_KERNEL=$(OLD_KERNEL) $(if $(OLD_KERNEL),$(BUILD)/tests/system/old_kernel) tests/run $(TESTS)
 
 # The same tests, all of them, with the system calls of Linux 3.10: OLD_KERNEL=1 does that to check-sanitize as well.
@@ -215,7 +228,7 @@ bench: all deps-bench $(BENCH)
 
 SHELL_FILES = $(sort tests/run tests/run_one tests/deps .ci/run $(wildcard tests/*.sh tests/bed/*.sh tests/system/*.sh tests/vm/*.sh tests/bench/run tests/bench/shell_loop) \
 	$(wildcard tests/bed/gcdos/etc/init.d/* tests/bed/gcdos/etc/rc.d/* tests/bed/*/service/*/run tests/bed/*/service/*/log/run conf/rc.local))
-LINT_C = $(sort $(GCDBOOT_C) $(wildcard escape/*.c tests/unit/*.c tests/system/*.c tests/bench/*.c))
+LINT_C = $(sort $(GCDBOOT_C) $(wildcard escape/*.c tests/unit/*.c tests/bed/*.c tests/system/*.c tests/system/driver/*.c tests/bench/*.c))
 LINT_H = $(sort $(wildcard gcdboot/*.h conf/*.h escape/*.h tests/*/*.h))
 MAN = $(wildcard gcdboot/gcdboot.8 escape/chroot_escape.8 conf/gcdboot.conf.5)
 
@@ -224,7 +237,7 @@ format:
 	clang-format -i $(LINT_C) $(LINT_H)
 
 # Each linter is a target of its own: `make -k lint` runs them all, also where one has something to say.
-LINT = lint-format lint-cppcheck lint-shell lint-man lint-tidy
+LINT = lint-format lint-cppcheck lint-shell lint-man lint-xml lint-tidy
 .PHONY: $(LINT)
 lint: $(LINT)
 $(LINT): | deps-lint
@@ -244,25 +257,32 @@ lint-shell:
 lint-man:
 	$(if $(MAN),mandoc -Tlint -W warning $(MAN))
 
+# The task is plain ASCII as well, without a byte order mark: schtasks takes nothing else that xmllint takes.
+lint-xml:
+	xmllint --noout conf/windows/*.xml
+	! LC_ALL=C grep -n '[^ -~]' conf/windows/*.xml
+
 lint-tidy:
 	@printf '%s\n' $(LINT_C) | xargs -P "$$(nproc)" -I FILE sh -c 'echo "  TIDY	FILE"; clang-tidy --quiet FILE -- $(TIDY_CFLAGS) 2>/dev/null'
 
 TIDY_CFLAGS = -std=c17 -D_GNU_SOURCE -DGCDBOOT_VERSION=\"$(VERSION)\" $(LIB_CFLAGS)
 
 install: all
-	install -d $(DESTDIR)$(sbindir) $(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8 $(DESTDIR)$(docdir) $(DESTDIR)$(unitdir) $(DESTDIR)$(confdir)
+	install -d $(DESTDIR)$(sbindir) $(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8 $(DESTDIR)$(docdir)/windows $(DESTDIR)$(unitdir) $(DESTDIR)$(confdir)
 	install -m 755 $(BUILD)/gcdboot $(BUILD)/chroot_escape $(DESTDIR)$(sbindir)
 	$(foreach page,$(MAN),install -m 644 $(page) $(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(page))) &&) true
 	$(foreach unit,$(wildcard systemd/*.service),sed 's|/usr/local/sbin/|$(sbindir)/|g' $(unit) >$(DESTDIR)$(unitdir)/$(notdir $(unit)) && \
 		chmod 644 $(DESTDIR)$(unitdir)/$(notdir $(unit)) &&) true
 	install -m 644 $(SAMPLES) $(DESTDIR)$(docdir)
+	install -m 644 $(WINDOWS_SAMPLES) $(DESTDIR)$(docdir)/windows
 	@new=$(DESTDIR)$(confdir)/default.conf; \
 	if [ -e "$$new" ] && ! cmp -s conf/default.conf "$$new"; then \
 		echo "$$new is yours and stays; the sample goes to $$new.new"; new=$$new.new; \
 	fi; \
 	install -m 644 conf/default.conf "$$new"
 
-SAMPLES = $(wildcard README.md CHANGELOG.md LICENSE) $(filter-out conf/gcdboot.conf.5 %.c %.h,$(wildcard conf/*))
+WINDOWS_SAMPLES = $(wildcard conf/windows/*)
+SAMPLES = $(wildcard README.md CHANGELOG.md LICENSE) $(filter-out conf/gcdboot.conf.5 conf/windows %.c %.h,$(wildcard conf/*))
 
 # The configuration is the person's: it stays.
 uninstall:
@@ -270,7 +290,8 @@ uninstall:
 	rm -f $(foreach page,$(MAN),$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 	rm -f $(addprefix $(DESTDIR)$(unitdir)/,$(notdir $(wildcard systemd/*.service)))
 	rm -f $(addprefix $(DESTDIR)$(docdir)/,$(notdir $(SAMPLES)))
-	-rmdir $(DESTDIR)$(docdir)
+	rm -f $(addprefix $(DESTDIR)$(docdir)/windows/,$(notdir $(WINDOWS_SAMPLES)))
+	-rmdir $(DESTDIR)$(docdir)/windows $(DESTDIR)$(docdir)
 
 clean:
 	rm -rf $(BUILD)

@@ -11,6 +11,7 @@
 #include "device.h"
 #include "device_use.h"
 #include "host.h"
+#include "interop_link.h"
 #include "procs.h"
 #include "shutdown.h"
 #include "supervise.h"
@@ -143,10 +144,14 @@ static int stop_orphan(const struct cmd_options *options, struct rundir *rundir,
 	} else {
 		r = clear_remains(&state, err);
 		if (r == 0)
+			shutdown_give_back(&state, options->environment, TIMEOUT_DEFAULT_MS);
+		if (r == 0)
 			cmd_tell_not_running(options);
 	}
-	if (r == 0)
-		rundir_remove(rundir, true);
+	if (r == 0 || r == SHUTDOWN_LOST) {
+		interop_link_remove(state.interop_link);
+		rundir_remove(rundir, r == 0);
+	}
 	state_clear(&state);
 	return r;
 }

@@ -13,6 +13,12 @@
 const struct table_mount *device_mount(const struct table *table, dev_t dev);
 
 /*
+ * Whether a block device that was there has been taken away: the kernel has no such number any more. A filesystem that has a number of its own (0:N, as
+ * btrfs) is known by the node alone.
+ */
+bool device_is_gone(unsigned dev_major, unsigned dev_minor, const char *node);
+
+/*
  * Refuses (-EBUSY) a block device that is mounted, swapped on, or held by another device, and tells where. Returns 0 where it is free. Who is only
  * `reading` may share it with a mount of this host that is read-only, too.
  */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../../../gcdboot/cmd.h"
@@ -74,7 +75,7 @@ static int find(char **argv, struct err *err)
 	conf.root.wait_ms = argv[1] ? atoi(argv[1]) : 0;
 	conf.root.type = argv[1] && argv[2] ? argv[2] : any;
 	conf.root.partition = argv[1] && argv[2] && argv[3] ? atoi(argv[3]) : 0;
-	ret = device_find(&found, &conf, tell_tick, NULL, err);
+	ret = device_find(&found, &conf, &(struct device_wait){ .tick = tell_tick }, err);
 	if (ret == 0)
 		printf("%s %s %s %llu %llu\n", kinds[found.kind], found.path, or_dash(found.type), (unsigned long long)found.offset,
 		       (unsigned long long)found.size);
@@ -82,13 +83,30 @@ static int find(char **argv, struct err *err)
 	return ret;
 }
 
+/* Looks at all devices, and once more after an event of NODE. */
+static int rescan(const char *node, struct err *err)
+{
+	struct device_list list;
+	struct stat st;
+	int ret = stat(node, &st) < 0 ? -1 : device_scan(&list, err);
+
+	if (ret < 0)
+		return ret;
+	ret = device_rescan(&list, &st.st_rdev, 1, err);
+	for (size_t i = 0; ret == 0 && i < list.count; i++)
+		printf("%s %s\n", list.device[i].node, or_dash(list.device[i].label));
+	device_list_clear(&list);
+	return ret;
+}
+
 /* Sleeps until the kernel tells of a block device, with no look behind it. */
 static int wait_event(void)
 {
+	struct uevent_devices devices = { 0 };
 	int fd = uevent_open();
 
 	tell_tick(NULL, 0);
-	puts(uevent_wait(fd, 30000) ? "event" : "nothing came");
+	puts(uevent_wait(fd, -1, 30000, &devices) ? "event" : "nothing came");
 	return fd;
 }
 
@@ -101,6 +119,8 @@ int main(int argc, char **argv)
 
 	if (strcmp(command, "scan") == 0)
 		return finish(scan(&err), &err);
+	if (strcmp(command, "rescan") == 0 && argc > 2)
+		return finish(rescan(argv[2], &err), &err);
 	if (strcmp(command, "find") == 0 && argc > 2)
 		return finish(find(argv + 2, &err), &err);
 	if (strcmp(command, "list") == 0)
@@ -114,6 +134,6 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(command, "event") == 0)
 		return wait_event() < 0;
-	fputs("usage: device_driver scan|find|list|fsck|free|event ...\n", stderr);
+	fputs("usage: device_driver scan|rescan|find|list|fsck|free|event ...\n", stderr);
 	return 2;
 }
