@@ -212,7 +212,7 @@ check-sanitize:
 # On machines of their own (QEMU, emulated), two at a time; VM_JOBS=1 where others need the processors.
 VM_TESTS = $(sort $(filter-out tests/vm/lib.sh,$(wildcard tests/vm/*.sh)))
 
-check-vm: all deps-vm $(VM_BED)
+check-vm: all deps-vm deps-check $(HELPERS) $(BED) $(VM_BED)
 	@BUILD=$(BUILD) tests/run $(or $(TESTS),$(VM_TESTS))
 
 # Static, as what they are measured against costs nothing to load.
