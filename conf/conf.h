@@ -50,6 +50,7 @@ struct conf {
 		char *options; /* "defaults" by default */
 		int wait_ms;
 		bool fsck;
+		bool overlay; /* overlay = tmpfs: the source is only read, what is written goes to a tmpfs */
 	} root;
 
 	struct {

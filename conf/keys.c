@@ -23,6 +23,7 @@ const struct key key_table[] = {
 	{ "root", "options", KEY_SCALAR, value_text, "defaults", FIELD(root.options) },
 	{ "root", "wait", KEY_SCALAR, value_time, "30s", FIELD(root.wait_ms), RANGE(0, HOUR) },
 	{ "root", "fsck", KEY_SCALAR, value_choice, "no", FIELD(root.fsck), NO_YES },
+	{ "root", "overlay", KEY_SCALAR, value_choice, "none", FIELD(root.overlay), .word = { "none", "tmpfs" } },
 
 	{ "bind", "mounts", KEY_SCALAR, value_choice, "all", FIELD(bind.all), .word = { "none", "all" } },
 	{ "bind", "exclude", KEY_LIST, value_exclude, NULL, FIELD(bind.exclude) },

@@ -14,7 +14,9 @@
 #include "log.h"
 #include "mnt.h"
 #include "mountid.h"
+#include "overlay.h"
 #include "plan.h"
+#include "readonly.h"
 #include "rundir.h"
 #include "teardown.h"
 
@@ -52,7 +54,7 @@ static int check_filesystem(const struct conf *conf, const struct device_found *
 		return 0;
 	}
 	log_step("checking the filesystem on %s", found->path);
-	r = device_fsck(found->path, found->type, log_fd, err);
+	r = device_fsck(found->path, found->type, !conf->root.overlay, log_fd, err);
 	if (r < 0)
 		log_step_failed("%s", "");
 	else
@@ -60,7 +62,54 @@ static int check_filesystem(const struct conf *conf, const struct device_found *
 	return r;
 }
 
-static int mount_root(const struct conf *conf, const struct device_found *found, const char *path, struct state *state, struct err *err)
+/* A directory comes without what is mounted below it: a layer of an overlay is one mount. */
+static void tell_left_out(const struct device_found *found)
+{
+	struct table table = { 0 };
+	size_t count = 0;
+
+	if (found->kind == DEVICE_DIRECTORY && table_read(&table, NULL, NULL) == 0)
+		count = overlay_left_out(&table, found->path);
+	if (count)
+		log_warn("overlay = tmpfs: %zu mount%s below %s %s left out", count, count == 1 ? "" : "s", found->path, count == 1 ? "is" : "are");
+	table_clear(&table);
+}
+
+/* Mounts it so that the source is not written to, whatever state that is in (*dirty: it was not unmounted in order). */
+static int mount_over(struct mnt_root *root, const char *staging, bool *dirty, struct err *err)
+{
+	struct readonly how = { .options = "ro" };
+	int r = root->directory ? 0 : readonly_look(&how, root->source, root->offset, root->type, err);
+
+	root->image = root->image || how.loop;
+	*dirty = how.dirty;
+	return r < 0 ? r : overlay_mount(root, how.options, staging, err);
+}
+
+/* Notes down what the root is known by. Returns its descriptor or -errno. */
+static int open_root(const char *path, bool own_device, struct state *state, struct err *err)
+{
+	auto_close int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct table table = { 0 };
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_set(err, errno, "cannot open the root on %s", path);
+	state->root_mount = mountid_of(fd);
+	state->dev_major = major(st.st_dev);
+	state->dev_minor = minor(st.st_dev);
+	/* A btrfs tells another device to stat(2) than stands in the mount tables, where we look for it later. */
+	if (state->dev_major == 0 && own_device && table_read(&table, NULL, NULL) == 0)
+		for (size_t i = 0; i < table.count; i++)
+			if (table.mount[i].id == state->root_mount) {
+				state->dev_major = table.mount[i].major;
+				state->dev_minor = table.mount[i].minor;
+			}
+	table_clear(&table);
+	return take_fd(&fd);
+}
+
+static int mount_root(const struct conf *conf, const struct device_found *found, const char *path, const char *staging, struct state *state, struct err *err)
 {
 	struct mnt_root root = {
 		.source = found->path,
@@ -72,35 +121,23 @@ static int mount_root(const struct conf *conf, const struct device_found *found,
 		.offset = found->offset,
 		.size = found->size,
 	};
-	struct table table = { 0 };
-	struct stat st;
-	int fd, r;
+	bool dirty = false;
+	int r;
 
-	log_step("mounting %s on %s", found->path, path);
-	r = mnt_root(&root, err);
+	log_step("mounting %s on %s%s", found->path, path, conf->root.overlay ? ", below a tmpfs" : "");
+	r = conf->root.overlay ? mount_over(&root, staging, &dirty, err) : mnt_root(&root, err);
+	if (r == 0)
+		r = open_root(path, conf->root.overlay || !root.directory, state, err);
 	if (r < 0) {
 		log_step_failed("%s", "");
 		return r;
 	}
-	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		r = err_set(err, errno, "cannot open the root on %s", path);
-		log_step_failed("%s", "");
-		return r;
-	}
-	state->root_mount = mountid_of(fd);
-	state->dev_major = major(st.st_dev);
-	state->dev_minor = minor(st.st_dev);
-	/* A btrfs tells another device to stat(2) than stands in the mount tables, where we look for it later. */
-	if (state->dev_major == 0 && !root.directory && table_read(&table, NULL, NULL) == 0)
-		for (size_t i = 0; i < table.count; i++)
-			if (table.mount[i].id == state->root_mount) {
-				state->dev_major = table.mount[i].major;
-				state->dev_minor = table.mount[i].minor;
-			}
-	table_clear(&table);
 	log_step_done("%s", "");
-	return fd;
+	if (dirty)
+		log_warn("%s was not unmounted in order, and overlay = tmpfs does not mend it: what was written to it last may be missing", root.source);
+	if (conf->root.overlay)
+		tell_left_out(found);
+	return r;
 }
 
 static int bind_mounts(const struct conf *conf, const struct plan *plan, int root, struct state *state, struct err *err)
@@ -124,7 +161,8 @@ static int bind_mounts(const struct conf *conf, const struct plan *plan, int roo
 }
 
 /* Everything that touches the machine, in order. Returns the root's descriptor or -errno. */
-static int carry_out(const struct conf *conf, const struct plan *plan, const struct device_found *found, struct state *state, struct err *err)
+static int carry_out(const struct conf *conf, const struct plan *plan, const struct device_found *found, const char *staging, struct state *state,
+		     struct err *err)
 {
 	int root, r;
 
@@ -133,7 +171,7 @@ static int carry_out(const struct conf *conf, const struct plan *plan, const str
 		if (r < 0)
 			return r;
 	}
-	root = mount_root(conf, found, plan->root_path, state, err);
+	root = mount_root(conf, found, plan->root_path, staging, state, err);
 	if (root < 0)
 		return root;
 	r = boot_commands_list(conf, root, state, err);
@@ -162,7 +200,7 @@ static void undo(const struct conf *conf, const struct state *state)
 	strlist_clear(&left);
 }
 
-int build(const struct conf *conf, const char *root_path, int log_fd, struct state *state, struct err *err)
+int build(const struct conf *conf, const char *root_path, const char *staging, int log_fd, struct state *state, struct err *err)
 {
 	struct device_found found = { 0 };
 	struct table table = { 0 };
@@ -175,8 +213,9 @@ int build(const struct conf *conf, const char *root_path, int log_fd, struct sta
 		return r;
 	state->device = strdup(found.path);
 	state->type = found.type ? strdup(found.type) : NULL;
-	state->block = found.kind == DEVICE_BLOCK;
+	state->block = found.kind == DEVICE_BLOCK && !found.shared;
 	state->root = strdup(root_path);
+	state->overlay = conf->root.overlay;
 	if (!state->device || !state->root)
 		return err_set(err, ENOMEM, "cannot note down the state");
 	state->namespace_host = conf->namespace_host;
@@ -186,7 +225,7 @@ int build(const struct conf *conf, const char *root_path, int log_fd, struct sta
 		r = plan_make(&plan, conf, &table, root_path, RUNDIR_BASE, err);
 	if (r < 0)
 		return r;
-	r = carry_out(conf, &plan, &found, state, err);
+	r = carry_out(conf, &plan, &found, staging, state, err);
 	if (r < 0)
 		undo(conf, state);
 	return r;

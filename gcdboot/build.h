@@ -8,9 +8,9 @@
 
 /*
  * Finds the disk (waiting for it), checks it, makes the mount namespace, mounts the root on root_path and binds the host's mounts into it: find ->
- * plan -> apply. Fills in the state: device, ids, what was skipped, the boot commands. Returns the root's descriptor (O_PATH), or -errno with
- * everything undone that the end of this process does not undo.
+ * plan -> apply. `staging` is a directory that an overlay may be put together in. Fills in the state: device, ids, what was skipped, the boot commands.
+ * Returns the root's descriptor (O_PATH), or -errno with everything undone that the end of this process does not undo.
  */
-int build(const struct conf *conf, const char *root_path, int log_fd, struct state *state, struct err *err);
+int build(const struct conf *conf, const char *root_path, const char *staging, int log_fd, struct state *state, struct err *err);
 
 #endif

@@ -50,14 +50,14 @@ static int send_report(int socket, const char *text, const int fds[2])
 	return 0;
 }
 
-static void child(const struct conf *conf, const char *root_path, int log_fd, int socket)
+static void child(const struct conf *conf, const char *root_path, const char *staging, int log_fd, int socket)
 {
 	struct state state = { .phase = PHASE_BOOTING };
 	auto_free char *text = NULL, *report = NULL;
 	struct err err = { 0 };
 	int fds[2] = { -1, -1 }, r;
 
-	r = fds[1] = build(conf, root_path, log_fd, &state, &err);
+	r = fds[1] = build(conf, root_path, staging, log_fd, &state, &err);
 	if (r >= 0) {
 		fds[0] = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 		if (fds[0] < 0)
@@ -74,7 +74,7 @@ static void child(const struct conf *conf, const char *root_path, int log_fd, in
 	_exit(0);
 }
 
-int builder_start(struct builder *builder, const struct conf *conf, const char *root_path, int log_fd, struct err *err)
+int builder_start(struct builder *builder, const struct conf *conf, const char *root_path, const char *staging, int log_fd, struct err *err)
 {
 	pid_t parent = getpid();
 	int pair[2];
@@ -100,7 +100,7 @@ int builder_start(struct builder *builder, const struct conf *conf, const char *
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		close(pair[0]);
-		child(conf, root_path, log_fd, pair[1]);
+		child(conf, root_path, staging, log_fd, pair[1]);
 	}
 	close(pair[1]);
 	builder->socket = pair[0];

@@ -16,8 +16,8 @@ struct builder {
 	size_t report_len;
 };
 
-/* Forks the builder. log_fd is for the output of fsck. Returns 0 or -errno. */
-int builder_start(struct builder *builder, const struct conf *conf, const char *root_path, int log_fd, struct err *err);
+/* Forks the builder. staging: as for build(); log_fd is for the output of fsck. Returns 0 or -errno. */
+int builder_start(struct builder *builder, const struct conf *conf, const char *root_path, const char *staging, int log_fd, struct err *err);
 
 /*
  * Reads what the builder has sent. Returns -EAGAIN until it is complete; then 0 with ns and root open and `state` filled in (device, ids, what was

@@ -12,6 +12,7 @@
 #include "host.h"
 #include "inspect.h"
 #include "mountpoint.h"
+#include "overlay.h"
 
 static void check_host(struct findings *findings)
 {
@@ -79,6 +80,15 @@ static int check_device(struct findings *findings, const struct conf *conf, stru
 	return 0;
 }
 
+static void check_overlay(struct findings *findings, const struct device_found *found, const struct table *table)
+{
+	size_t count = found->kind == DEVICE_DIRECTORY ? overlay_left_out(table, found->path) : 0;
+
+	if (count)
+		findings_add(findings, FINDING_SPOILS, "bind them with extra in [bind]", "overlay = tmpfs: %zu mount%s below %s will be left out", count,
+			     count == 1 ? "" : "s", found->path);
+}
+
 static int check_plan(struct findings *findings, const struct conf *conf, const char *path, const struct table *table, struct plan *plan)
 {
 	struct err err;
@@ -109,6 +119,8 @@ static void check_all(struct findings *findings, const struct conf *conf, const 
 		have_plan = check_plan(findings, conf, path, &table, &plan) == 0;
 	if (!rundir_is_locked(rundir))
 		check_mount_point(findings, path, &table, have_device && found.kind == DEVICE_DIRECTORY);
+	if (have_device && conf->root.overlay)
+		check_overlay(findings, &found, &table);
 	if (have_device)
 		inspect_root(findings, conf, &found, have_plan ? &plan : NULL);
 	plan_clear(&plan);

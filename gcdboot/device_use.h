@@ -2,6 +2,7 @@
 #ifndef GCDBOOT_DEVICE_USE_H
 #define GCDBOOT_DEVICE_USE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -11,10 +12,13 @@
 /* The first mount of the table that shows a filesystem of this block device, its root directory before a part of it; NULL where there is none. */
 const struct table_mount *device_mount(const struct table *table, dev_t dev);
 
-/* Refuses (-EBUSY) a block device that is mounted, swapped on, or held by another device, and tells where. Returns 0 where it is free. */
-int device_refuse_used(const char *node, dev_t dev, const struct table *table, struct err *err);
+/*
+ * Refuses (-EBUSY) a block device that is mounted, swapped on, or held by another device, and tells where. Returns 0 where it is free. Who is only
+ * `reading` may share it with a mount of this host that is read-only, too.
+ */
+int device_refuse_used(const char *node, dev_t dev, bool reading, const struct table *table, struct err *err);
 
 /* The same for a range of an image file (size 0: to the end), which a loop device may show already. `path` is the file's canonical path. */
-int device_refuse_used_image(const char *path, uint64_t offset, uint64_t size, const struct table *table, struct err *err);
+int device_refuse_used_image(const char *path, uint64_t offset, uint64_t size, bool reading, const struct table *table, struct err *err);
 
 #endif

@@ -123,6 +123,7 @@ static int add_root_steps(struct builder *b)
 {
 	const struct conf *conf = b->conf;
 	struct step find = { .kind = STEP_FIND, .source = conf->root.source, .timeout_ms = conf->root.wait_ms };
+	unsigned flags = conf->root.overlay ? STEP_READONLY : 0;
 	char *partition;
 	int ret;
 
@@ -135,15 +136,18 @@ static int add_root_steps(struct builder *b)
 	}
 	ret = add_step(b, find);
 	if (ret == 0 && conf->root.fsck)
-		ret = add_step(b, (struct step){ .kind = STEP_FSCK, .source = conf->root.source });
+		ret = add_step(b, (struct step){ .kind = STEP_FSCK, .flags = flags, .source = conf->root.source });
 	if (ret == 0 && !conf->namespace_host)
 		ret = add_step(b, (struct step){ .kind = STEP_UNSHARE });
 	if (ret == 0)
 		ret = add_step(b, (struct step){ .kind = STEP_MOUNT,
+						 .flags = flags,
 						 .source = conf->root.source,
 						 .target = b->plan->root_path,
 						 .type = conf->root.type,
 						 .options = conf->root.options });
+	if (ret == 0 && conf->root.overlay)
+		ret = add_step(b, (struct step){ .kind = STEP_OVERLAY, .source = "tmpfs", .target = b->plan->root_path, .options = conf->root.options });
 	return ret;
 }
 

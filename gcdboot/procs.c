@@ -226,7 +226,7 @@ static bool is_in_copy(struct belonging *b, const struct proc *proc, const struc
 
 	if (!link_is_below(proc->pid, "root", state->root, root) || !foreign_has_device(b, proc->pid, ns))
 		return false;
-	return state->type || (state->device && has_directory_as_root(proc->pid, state->device));
+	return state->type || state->overlay || (state->device && has_directory_as_root(proc->pid, state->device));
 }
 
 /* A process of the host: in its namespace, and not (with mount = host) chroot'ed into the root. */

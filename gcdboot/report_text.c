@@ -122,6 +122,18 @@ static const char *phase_words(const struct report *report)
 	}
 }
 
+static void print_overlay(const struct report *report, FILE *out)
+{
+	const double mib = 1024.0 * 1024.0;
+
+	if (!report->state.overlay)
+		return;
+	fputs("  overlay     a tmpfs: what is written is gone at stop", out);
+	if (report->overlay_size)
+		fprintf(out, "; %.1f MiB of %.1f used", (double)report->overlay_used / mib, (double)report->overlay_size / mib);
+	fputc('\n', out);
+}
+
 static void print_head(const struct report *report, FILE *out)
 {
 	const struct state *state = &report->state;
@@ -139,6 +151,7 @@ static void print_head(const struct report *report, FILE *out)
 	fprintf(out, "  source      %s\n", source ? source : "?");
 	if (state->type)
 		fprintf(out, "  type        %s\n", state->type);
+	print_overlay(report, out);
 	fprintf(out, "  namespace   %s\n", state->namespace_host ? "the host's" : "its own");
 	fprintf(out, "  bound       %u mount%s of the host%s\n", state->bound, state->bound == 1 ? "" : "s", state->skipped.count ? ", but not:" : "");
 	for (size_t i = 0; i < state->skipped.count; i++)

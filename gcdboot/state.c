@@ -23,6 +23,7 @@ void state_clear(struct state *state)
 	free(state->device);
 	free(state->type);
 	free(state->root);
+	free(state->staging);
 	strlist_clear(&state->made);
 	strlist_clear(&state->swaps_before);
 	strlist_clear(&state->swaps);
@@ -88,6 +89,8 @@ char *state_format(const struct state *state)
 	put_string(out, "device", state->device);
 	put_string(out, "type", state->type);
 	put_string(out, "root", state->root);
+	fprintf(out, "overlay %d\n", state->overlay);
+	put_string(out, "staging", state->staging);
 	fprintf(out, "block %d\n", state->block);
 	fprintf(out, "namespace-host %d\n", state->namespace_host);
 	fprintf(out, "ns %" PRIu64 " %" PRIu64 "\n", (uint64_t)state->ns.dev, (uint64_t)state->ns.ino);
@@ -181,6 +184,8 @@ static int get_number(struct state *state, const char *key, const char *value)
 		state->since = (time_t)atoll(value);
 	else if (strcmp(key, "block") == 0)
 		state->block = atoi(value);
+	else if (strcmp(key, "overlay") == 0)
+		state->overlay = atoi(value);
 	else if (strcmp(key, "namespace-host") == 0)
 		state->namespace_host = atoi(value);
 	else if (strcmp(key, "mount-before") == 0)
@@ -201,17 +206,12 @@ static int get_line(struct state *state, const char *key, const char *value)
 		char **string;
 		struct strlist *list;
 	} texts[] = {
-		{ "conf", &state->conf_file, NULL },
-		{ "source", &state->source, NULL },
-		{ "device", &state->device, NULL },
-		{ "type", &state->type, NULL },
-		{ "root", &state->root, NULL },
-		{ "made", NULL, &state->made },
-		{ "swap-before", NULL, &state->swaps_before },
-		{ "swap", NULL, &state->swaps },
-		{ "cap-drop", NULL, &state->caps_drop },
-		{ "env-pass", NULL, &state->env_pass },
-		{ "skipped", NULL, &state->skipped },
+		{ "conf", &state->conf_file, NULL },    { "source", &state->source, NULL },
+		{ "device", &state->device, NULL },     { "type", &state->type, NULL },
+		{ "root", &state->root, NULL },         { "staging", &state->staging, NULL },
+		{ "made", NULL, &state->made },         { "swap-before", NULL, &state->swaps_before },
+		{ "swap", NULL, &state->swaps },        { "cap-drop", NULL, &state->caps_drop },
+		{ "env-pass", NULL, &state->env_pass }, { "skipped", NULL, &state->skipped },
 	};
 	int phase;
 

@@ -38,8 +38,10 @@ struct state {
 	char *source; /* as configured: "LABEL=/" */
 	char *device; /* what it turned out to be: "/dev/sdb1", an image, a directory */
 	char *type;
-	bool block; /* device is a block device: it must be free after stop */
-	char *root; /* the root's mount point on the host */
+	bool block;    /* device is a block device that nobody else used: it must be free after stop */
+	char *root;    /* the root's mount point on the host */
+	bool overlay;  /* the root is an overlay of the device, which is only read, and a tmpfs */
+	char *staging; /* where its parts are mounted for the moment in which it is put together; NULL: it is none, or that is over */
 	bool namespace_host;
 
 	struct host_ns ns;             /* the OS's mount namespace */

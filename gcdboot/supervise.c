@@ -13,6 +13,7 @@
 #include "control_server.h"
 #include "log.h"
 #include "mountpoint.h"
+#include "overlay.h"
 #include "supervisor.h"
 #include "table.h"
 #include "teardown.h"
@@ -54,6 +55,8 @@ static void report_arrived(struct supervisor *s)
 	s->spawn.ns = take_fd(&s->builder.ns);
 	s->spawn.root = take_fd(&s->builder.root);
 	s->state.phase = PHASE_BOOTING;
+	free(s->state.staging);
+	s->state.staging = NULL;
 	supervisor_save(s);
 	supervisor_start_next(s);
 }
@@ -73,11 +76,25 @@ static int mount_before(const char *path)
 	return id;
 }
 
+/* An overlay is put together in a directory of ours; written down like the root, so that a crash in between can be undone. */
+static int note_staging(struct supervisor *s)
+{
+	if (!s->setup->conf->root.overlay)
+		return 0;
+	if (asprintf(&s->state.staging, "%s/" OVERLAY_STAGING, s->setup->rundir->path) < 0)
+		s->state.staging = NULL;
+	if (!s->state.staging || strlist_add(&s->state.made, s->state.staging) < 0)
+		return err_set(s->err, ENOMEM, "cannot note down the state");
+	return 0;
+}
+
 static int build(struct supervisor *s)
 {
 	auto_free char *path = mountpoint_path(s->setup->conf, s->err);
 	int r = path ? mountpoint_make(path, &s->state.made, s->err) : -EINVAL;
 
+	if (r == 0)
+		r = note_staging(s);
 	if (r == 0) {
 		s->state.root = strdup(path);
 		s->state.phase = PHASE_BUILDING;
@@ -89,7 +106,7 @@ static int build(struct supervisor *s)
 		r = state_save(&s->state, s->setup->rundir->path, s->err);
 	}
 	if (r == 0)
-		r = builder_start(&s->builder, s->setup->conf, path, s->log_fd, s->err);
+		r = builder_start(&s->builder, s->setup->conf, path, s->state.staging, s->log_fd, s->err);
 	return r;
 }
 
