@@ -36,7 +36,7 @@ DEPS_build = libc6-dev pkg-config libmount-dev libblkid-dev libsmartcols-dev lib
 DEPS_bed   = mmdebstrap e2fsprogs fdisk util-linux mount
 DEPS_demo  = $(DEPS_build) $(DEPS_bed)
 DEPS_check = $(DEPS_demo) libcmocka-dev perl strace procps psmisc libcap2-bin squashfs-tools
-DEPS_vm    = $(DEPS_demo) perl qemu-system-x86 qemu-utils openssh-client
+DEPS_vm    = $(DEPS_demo) perl qemu-system-x86 qemu-utils openssh-client squashfs-tools xorriso
 DEPS_lint  = $(DEPS_build) clang clang-format clang-tidy cppcheck shellcheck mandoc libcmocka-dev
 DEPS_bench = $(DEPS_build) bubblewrap busybox-static
 
@@ -172,7 +172,7 @@ build/vm/vps.img: FORCE build/vm/authorized | deps-vm
 	@tests/bed/vps.sh $@ build/vm/authorized
 
 build/vm/os.tar: FORCE build/vm/authorized | deps-vm
-	@tests/bed/root.sh $@ trixie openssh-server,procps,iproute2 tests/bed/vps_os build/vm/authorized
+	@tests/bed/root.sh $@ trixie openssh-server,procps,iproute2,kmod,iptables,conntrack,tcpdump tests/bed/vps_os build/vm/authorized
 
 $(BUILD)/vm/os.img: build/vm/os.tar $(BUILD)/chroot_escape tests/bed/image.sh | deps-vm
 	tests/bed/image.sh build/vm/os.tar $(BUILD)/chroot_escape $@
