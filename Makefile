@@ -37,7 +37,7 @@ DEPS_build = libc6-dev pkg-config libmount-dev libblkid-dev libsmartcols-dev lib
 DEPS_bed   = mmdebstrap e2fsprogs fdisk util-linux mount
 DEPS_demo  = $(DEPS_build) $(DEPS_bed)
 DEPS_check = $(DEPS_demo) libcmocka-dev perl strace procps psmisc libcap2-bin squashfs-tools
-DEPS_vm    = $(DEPS_demo) perl qemu-system-x86 qemu-utils openssh-client
+DEPS_vm    = $(DEPS_demo) perl qemu-system-x86 qemu-utils openssh-client squashfs-tools xorriso
 DEPS_lint  = $(DEPS_build) clang clang-format clang-tidy cppcheck shellcheck mandoc libxml2-utils libcmocka-dev
 DEPS_bench = $(DEPS_build) bubblewrap busybox-static
 
@@ -128,10 +128,12 @@ $(UNIT): $(BUILD)/tests/unit/%: tests/unit/%.c $(wildcard tests/unit/*.h) $(BUIL
 	$(call show,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(BUILD)/libparts.a $(LIBS) -lcmocka $$(sed -n 's|.*/\* link with: \(.*\) \*/.*|\1|p' $<)
 
-# Small programs that system tests run in their own namespaces: tests/system/NAME.c becomes $(BUILD)/tests/system/NAME, static.
+# Small programs that system tests run in their own namespaces, and machine tests on their machines: tests/system/NAME.c becomes
+# $(BUILD)/tests/system/NAME, static.
 HELPERS = $(patsubst tests/system/%.c,$(BUILD)/tests/system/%,$(sort $(wildcard tests/system/*.c)))
+VM_HELPERS = $(patsubst tests/vm/%.c,$(BUILD)/tests/vm/%,$(sort $(wildcard tests/vm/*.c)))
 
-$(HELPERS): $(BUILD)/tests/system/%: tests/system/%.c $(BUILD)/flags
+$(HELPERS) $(VM_HELPERS): $(BUILD)/tests/%: tests/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call show,LINK,$@)
 	$(Q)$(CC) $(STATIC_CFLAGS) $(STATIC_LDFLAGS) -o $@ $<
@@ -186,7 +188,7 @@ build/vm/vps.img: FORCE build/vm/authorized | deps-vm
 	@tests/bed/vps.sh $@ build/vm/authorized
 
 build/vm/os.tar: FORCE build/vm/authorized | deps-vm
-	@tests/bed/root.sh $@ trixie openssh-server,procps,iproute2 tests/bed/vps_os build/vm/authorized
+	@tests/bed/root.sh $@ trixie openssh-server,procps,iproute2,kmod,iptables,conntrack,tcpdump tests/bed/vps_os build/vm/authorized
 
 $(BUILD)/vm/os.img: build/vm/os.tar $(BUILD)/chroot_escape tests/bed/image.sh | deps-vm
 	tests/bed/image.sh build/vm/os.tar $(BUILD)/chroot_escape $@
@@ -212,7 +214,7 @@ check-sanitize:
 # On machines of their own (QEMU, emulated), two at a time; VM_JOBS=1 where others need the processors.
 VM_TESTS = $(sort $(filter-out tests/vm/lib.sh,$(wildcard tests/vm/*.sh)))
 
-check-vm: all deps-vm deps-check $(HELPERS) $(BED) $(VM_BED)
+check-vm: all deps-vm deps-check $(HELPERS) $(VM_HELPERS) $(BED) $(VM_BED)
 	@BUILD=$(BUILD) tests/run $(or $(TESTS),$(VM_TESTS))
 
 # Static, as what they are measured against costs nothing to load.
@@ -228,7 +230,7 @@ bench: all deps-bench $(BENCH)
 
 SHELL_FILES = $(sort tests/run tests/run_one tests/deps .ci/run $(wildcard tests/*.sh tests/bed/*.sh tests/system/*.sh tests/vm/*.sh tests/bench/run tests/bench/shell_loop) \
 	$(wildcard tests/bed/gcdos/etc/init.d/* tests/bed/gcdos/etc/rc.d/* tests/bed/*/service/*/run tests/bed/*/service/*/log/run conf/rc.local))
-LINT_C = $(sort $(GCDBOOT_C) $(wildcard escape/*.c tests/unit/*.c tests/bed/*.c tests/system/*.c tests/system/driver/*.c tests/bench/*.c))
+LINT_C = $(sort $(GCDBOOT_C) $(wildcard escape/*.c tests/unit/*.c tests/bed/*.c tests/system/*.c tests/system/driver/*.c tests/vm/*.c tests/bench/*.c))
 LINT_H = $(sort $(wildcard gcdboot/*.h conf/*.h escape/*.h tests/*/*.h))
 MAN = $(wildcard gcdboot/gcdboot.8 escape/chroot_escape.8 conf/gcdboot.conf.5)
 
