@@ -19,7 +19,7 @@ die() {
 
 # Not the cloud kernel, which has no 9p.
 packages=linux-image-amd64,initramfs-tools,systemd,systemd-sysv,udev,dbus,openssh-server,kmod,procps,psmisc,e2fsprogs,fdisk
-packages+=,iproute2,iputils-ping,iptables,nftables,conntrack,tcpdump,netcat-openbsd,libcap2-bin
+packages+=,iproute2,iputils-ping,iptables,nftables,conntrack,tcpdump,netcat-openbsd,libcap2-bin,strace
 
 # Parts of the kernel that no virtual machine has: four fifths of its size.
 kernel_parts_left_out() {
