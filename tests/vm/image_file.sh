@@ -13,7 +13,6 @@ loops_of_image() {
 
 # lands_in_os DESCRIPTION: by ssh to port 22.
 lands_in_os() {
-	ok "$1: the sshd of the OS answers" vm_wait_ssh 22 || vm_give_up
 	run vm_ssh 22 'cat /etc/os-release; findmnt -no SOURCE,FSTYPE /'
 	like "$out" $'GCD OS.*\n/dev/loop.* ext4' "$1: it is the OS of the image file"
 }
@@ -49,6 +48,7 @@ vps_host_same "the host's mounts, swap and loop devices are as before"
 ok "the host is turned off" vm_powerdown
 vm_start
 vm_wait_ssh 3843 || vm_give_up
+ok "the service boots it at the host's start" vm_wait_ssh 22 || vm_give_up
 lands_in_os "from the host's start on"
 run vm_ssh 22 cat /root/written
 is "$out" "$written" "what was written is there"

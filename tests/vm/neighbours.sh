@@ -187,9 +187,9 @@ throughput() {
 	ok "the program that measures runs in the OS" side_start inside 22
 	ok "and on the host" side_start outside 3843
 	disk=$(vm_ssh 3843 'readlink -f /dev/disk/by-id/*gcd') || return
-	compare "reading a disk (O_DIRECT)" "read $disk 128" "read $disk 128"
-	compare "writing a file on ext4, with fsync" 'write /root/rate 64' "write /proc/${side_pid[inside]}/root/root/rate 64"
-	compare "TCP over 127.0.0.1" 'loopback 128' 'loopback 128'
+	compare "reading a disk (O_DIRECT)" "read $disk 600" "read $disk 600"
+	compare "writing a file on ext4, with fsync" 'write /root/rate 32' "write /proc/${side_pid[inside]}/root/root/rate 32"
+	compare "TCP over 127.0.0.1" 'loopback 32' 'loopback 32'
 	side_end inside
 	side_end outside
 }
