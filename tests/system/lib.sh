@@ -283,9 +283,9 @@ add_host_mounts() {
 	mount -o remount,bind,ro '/mnt/read only file'
 	host_file /mnt/strict/file_in_mount
 
-	# No marker can be written into these.
+	# No marker can be written into these. There is but one cgroup2: a mount with other options would change those of the machine's own.
 	mkdir /mnt/cgroup2
-	if mount -t cgroup2 cgroup2 /mnt/cgroup2 2>/dev/null; then
+	if mount -t cgroup2 -o "$(findmnt -n -o FS-OPTIONS -t cgroup2 | head -n 1)" cgroup2 /mnt/cgroup2 2>/dev/null; then
 		host_dirs+=(/mnt/cgroup2)
 		host_bare+=(/mnt/cgroup2)
 	fi
