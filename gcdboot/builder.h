@@ -22,8 +22,9 @@ struct builder {
 int builder_start(struct builder *builder, const struct conf *conf, const char *root_path, int log_fd, char *const *environment, struct err *err);
 
 /*
- * Reads what the builder has sent. Returns -EAGAIN until it is complete; -EINPROGRESS where state->attached has changed meanwhile, which is to be saved; then 0 with ns and root open and `state` filled in (device, ids, what was
- * skipped, the commands), or the builder's own -errno with its message. What it did before it failed is undone already.
+ * Reads what the builder has sent. Returns -EAGAIN until it is complete; -EINPROGRESS where state->attached has changed meanwhile, which is to be
+ * saved; then 0 with ns and root open and `state` filled in (device, ids, what was skipped, the commands), or the builder's own -errno with its
+ * message. What it did before it failed is undone already.
  */
 int builder_read(struct builder *builder, struct state *state, struct err *err);
 
