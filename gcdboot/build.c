@@ -83,8 +83,14 @@ static int explain(struct search *search, int r, struct err *err)
 {
 	size_t len = strlen(err->msg);
 
-	if (!search->asked || (search->attach.step == ATTACH_DONE && !search->refused))
+	if (!search->asked)
 		return r;
+	if (search->attach.step == ATTACH_DONE && !search->refused) {
+		if (r == -ENODEV)
+			snprintf(err->msg + len, sizeof err->msg - len, "; Windows has handed over %s, but it did not come with that disk",
+				 search->state->attached);
+		return r;
+	}
 	search->build->note_attached(search->build->arg, NULL);
 	if (search->refused)
 		return err_prefix(err, r, "%s is not there", search->build->conf->root.source);
