@@ -135,6 +135,19 @@ $(HELPERS): $(BUILD)/tests/system/%: tests/system/%.c $(BUILD)/flags
 	$(call show,LINK,$@)
 	$(Q)$(CC) $(STATIC_CFLAGS) $(STATIC_LDFLAGS) -o $@ $<
 
+# The stand-in for Windows, and the gcdboot that takes a tmpfs for a drive of Windows: for the tests of WSL.
+WINDOWS = $(BUILD)/tests/bed/windows $(BUILD)/tests/system/gcdboot_wsl
+
+$(BUILD)/tests/bed/windows: tests/bed/windows.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call show,LINK,$@)
+	$(Q)$(CC) $(STATIC_CFLAGS) $(STATIC_LDFLAGS) -o $@ $<
+
+$(BUILD)/tests/system/gcdboot_wsl: tests/system/driver/wsl_table.c $(call object,$(GCDBOOT_C))
+	@mkdir -p $(@D)
+	$(call show,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -Wl,--wrap=table_read -o $@ $^ $(LIBS)
+
 # ---- the test bed: a Debian root, a disk image of it, and a tiny root. The packed Debian is kept in build/bed for all build directories.
 BED_ROOT = build/bed/root.tar
 BED = $(BED_ROOT) $(BUILD)/bed/disk.img build/bed/tiny
@@ -182,7 +195,7 @@ $(BUILD)/vm/os.img: build/vm/os.tar $(BUILD)/chroot_escape tests/bed/image.sh | 
 demo: all $(BED_ROOT) $(BUILD)/bed/disk.img
 	@BUILD=$(BUILD) tests/demo.sh
 
-check: all deps-check $(BUILD)/libparts.a $(UNIT) $(HELPERS) $(BED)
+check: all deps-check $(BUILD)/libparts.a $(UNIT) $(HELPERS) $(WINDOWS) $(BED)
 	@BUILD=$(BUILD) tests/run $(TESTS)
 
 # The same tests with AddressSanitizer and UndefinedBehaviorSanitizer in gcdboot and in the unit tests. Leaks are looked for in the
@@ -210,7 +223,7 @@ bench: all deps-bench $(BENCH)
 
 SHELL_FILES = $(sort tests/run tests/run_one tests/deps .ci/run $(wildcard tests/*.sh tests/bed/*.sh tests/system/*.sh tests/vm/*.sh tests/bench/run tests/bench/shell_loop) \
 	$(wildcard tests/bed/gcdos/etc/init.d/* tests/bed/gcdos/etc/rc.d/* tests/bed/*/service/*/run tests/bed/*/service/*/log/run conf/rc.local))
-LINT_C = $(sort $(GCDBOOT_C) $(wildcard escape/*.c tests/unit/*.c tests/system/*.c tests/bench/*.c))
+LINT_C = $(sort $(GCDBOOT_C) $(wildcard escape/*.c tests/unit/*.c tests/bed/*.c tests/system/*.c tests/system/driver/*.c tests/bench/*.c))
 LINT_H = $(sort $(wildcard gcdboot/*.h conf/*.h escape/*.h tests/*/*.h))
 MAN = $(wildcard gcdboot/gcdboot.8 escape/chroot_escape.8 conf/gcdboot.conf.5)
 

@@ -124,5 +124,6 @@ void conf_clear(struct conf *conf)
 	}
 	free(conf->boot.command);
 	strlist_clear(&conf->stop.run);
+	free(conf->wsl.attach);
 	*conf = (struct conf){ 0 };
 }

@@ -77,6 +77,11 @@ struct conf {
 		struct strlist run;
 		int timeout_ms;
 	} stop;
+
+	struct {
+		char *attach; /* the disk that Windows is to hand over: \\.\PHYSICALDRIVE1, serial:..., model:...; NULL: none */
+		bool detach;  /* give it back at stop */
+	} wsl; /* read on every host, used on WSL */
 };
 
 /*

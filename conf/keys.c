@@ -44,6 +44,9 @@ const struct key key_table[] = {
 
 	{ "stop", "run", KEY_LIST, value_line, NULL, FIELD(stop.run) },
 	{ "stop", "timeout", KEY_SCALAR, value_time, "8s", FIELD(stop.timeout_ms), RANGE(1 * SECOND, 10 * MINUTE) },
+
+	{ "wsl", "attach", KEY_SCALAR, value_disk, NULL, FIELD(wsl.attach), .may_be_empty = true },
+	{ "wsl", "detach", KEY_SCALAR, value_choice, "no", FIELD(wsl.detach), NO_YES },
 };
 
 const size_t key_count = sizeof key_table / sizeof key_table[0];

@@ -12,6 +12,7 @@
 
 #define BLANKS " \t"
 #define SEPARATORS BLANKS ","
+#define DRIVES_MAX 9999 /* the highest number of a PHYSICALDRIVE that is believed */
 
 static int no_memory(struct err *err)
 {
@@ -443,4 +444,56 @@ int value_line(struct conf *conf, const struct key *key, const char *value, int 
 {
 	(void)line;
 	return add_string(field_of(conf, key), value, err);
+}
+
+/* Windows' own name of a drive, whatever its case, and also without the "\\.\" in front, which shells and people lose. NULL where it is none. */
+static char *drive_name(const char *value)
+{
+	static const char prefix[] = "\\\\.\\", name[] = "PHYSICALDRIVE";
+	const char *rest = strncmp(value, prefix, strlen(prefix)) == 0 ? value + strlen(prefix) : value, *end;
+	char *drive = NULL;
+	long long number;
+
+	if (strncasecmp(rest, name, strlen(name)) != 0)
+		return NULL;
+	rest += strlen(name);
+	end = read_digits(rest, &number);
+	if (end == rest || *end || number > DRIVES_MAX || asprintf(&drive, "%s%s%lld", prefix, name, number) < 0)
+		return NULL;
+	return drive;
+}
+
+/* "serial: X" as "serial:X". NULL where it is none, or nothing comes behind the colon. */
+static char *disk_property(const char *value)
+{
+	static const char *const properties[] = { "serial:", "model:" };
+	char *disk = NULL;
+
+	for (size_t i = 0; i < sizeof properties / sizeof *properties && !disk; i++) {
+		const char *rest = value + strlen(properties[i]);
+
+		if (strncasecmp(value, properties[i], strlen(properties[i])) != 0)
+			continue;
+		rest += strspn(rest, BLANKS);
+		if (!*rest || asprintf(&disk, "%s%s", properties[i], rest) < 0)
+			return NULL;
+	}
+	return disk;
+}
+
+int value_disk(struct conf *conf, const struct key *key, const char *value, int line, struct err *err)
+{
+	char **field = field_of(conf, key), *disk = NULL;
+
+	(void)line;
+	if (*value) {
+		disk = drive_name(value);
+		if (!disk)
+			disk = disk_property(value);
+		if (!disk)
+			return err_usage(err, "expected \\\\.\\PHYSICALDRIVE1 (or another number), serial:NUMBER or model:NAME, as Windows knows the disk, not '%s'", value);
+	}
+	free(*field);
+	*field = disk;
+	return 0;
 }

@@ -17,6 +17,7 @@ key_parser value_caps;                             /* names of capabilities */
 key_parser value_variables;                        /* patterns for names of environment variables */
 key_parser value_run, value_daemon, value_require; /* a command of [boot] */
 key_parser value_line;                             /* a line for a list of strings */
+key_parser value_disk;                             /* \\.\PHYSICALDRIVEn, serial:... or model:... */
 
 /* Adds a command to those of [boot]. only_if_file may be NULL. */
 int value_add_command(struct conf *conf, enum conf_command_kind kind, const char *line, const char *only_if_file, int line_number, struct err *err);

@@ -8,6 +8,7 @@
 #include <sys/sysmacros.h>
 
 #include "apply.h"
+#include "attach.h"
 #include "boot_commands.h"
 #include "device.h"
 #include "host.h"
@@ -20,6 +21,14 @@
 
 #define UNMOUNT_MS 2000
 
+/* What goes on while the root's device is looked for. */
+struct search {
+	const struct build *build;
+	struct state *state;
+	struct attach attach;
+	bool asked, refused; /* Windows was asked for the disk, and does not hand it over */
+};
+
 static void tick(void *arg, int waited_ms)
 {
 	(void)arg;
@@ -27,17 +36,85 @@ static void tick(void *arg, int waited_ms)
 	log_step_tick();
 }
 
-static int find_root(const struct conf *conf, struct device_found *found, struct err *err)
+/* Notes down which drive it is, as soon as that is known: a stop gives it back. */
+static void note_drive(struct search *search)
 {
+	struct state *state = search->state;
+	char drive[WINDOWS_DRIVE_NAME];
+
+	if (search->attach.number < 0)
+		return;
+	snprintf(drive, sizeof drive, WINDOWS_DRIVE_PREFIX "%d", search->attach.number);
+	if (state->attached && strcmp(state->attached, drive) == 0)
+		return;
+	free(state->attached);
+	state->attached = strdup(drive);
+	search->build->note_attached(search->build->arg, drive);
+}
+
+/* The source is not there: Windows is asked for the disk, once, and the step that is shown is now that. */
+static int help(void *arg, int *fd, int *due_ms, struct err *err)
+{
+	struct search *search = arg;
 	int r;
 
+	if (!search->asked) {
+		log_step_done("not there yet");
+		log_step("attaching %s", search->attach.spec);
+		search->asked = true;
+	}
+	note_drive(search);
+	r = attach_go_on(&search->attach, err);
+	note_drive(search);
+	if (r > 0) {
+		log_step_done("%s", search->attach.was_attached ? "it was attached already" : "");
+		log_step("waiting for %s", search->build->conf->root.source);
+	}
+	search->refused = r < 0;
+	*fd = attach_fd(&search->attach);
+	*due_ms = attach_due_ms(&search->attach);
+	return r;
+}
+
+/* The disk did not come. Where Windows did not hand it over, both are told in one message. */
+static int explain(struct search *search, int r, struct err *err)
+{
+	size_t len = strlen(err->msg);
+
+	if (!search->asked || (search->attach.step == ATTACH_DONE && !search->refused))
+		return r;
+	search->build->note_attached(search->build->arg, NULL);
+	if (search->refused)
+		return err_prefix(err, r, "%s is not there", search->build->conf->root.source);
+	if (search->attach.why.msg[0])
+		snprintf(err->msg + len, sizeof err->msg - len, "; %s", search->attach.why.msg);
+	return r;
+}
+
+static int find_root(const struct build *build, struct device_found *found, struct state *state, struct err *err)
+{
+	const struct conf *conf = build->conf;
+	bool ask = conf->wsl.attach && host_kind() == HOST_WSL;
+	struct search search = { .build = build, .state = state };
+	struct device_wait wait = { .tick = tick, .help = ask ? help : NULL, .arg = &search };
+	int r;
+
+	if (ask)
+		attach_begin(&search.attach, conf->wsl.attach, build->environment);
 	log_step("finding %s", conf->root.source);
-	r = device_find(found, conf, tick, NULL, err);
+	r = device_find(found, conf, &wait, err);
 	if (r < 0)
 		log_step_failed("%s", "");
 	else
 		log_step_done("%s%s%s", found->path, found->type ? ", " : "", found->type ? found->type : "");
-	return r;
+	if (ask)
+		attach_end(&search.attach);
+	if (r < 0)
+		return explain(&search, r, err);
+	/* A disk that was there before goes back as well, for that is what detach = yes asks for. */
+	if (ask && conf->wsl.detach && !(state->detach = strdup(state->attached ? state->attached : conf->wsl.attach)))
+		return err_set(err, ENOMEM, "cannot note down the state");
+	return 0;
 }
 
 /* fsck(8) takes a device, or an image that is all filesystem; a part of an image it cannot be told. */
@@ -162,28 +239,29 @@ static void undo(const struct conf *conf, const struct state *state)
 	strlist_clear(&left);
 }
 
-int build(const struct conf *conf, const char *root_path, int log_fd, struct state *state, struct err *err)
+int build(const struct build *build, struct state *state, struct err *err)
 {
+	const struct conf *conf = build->conf;
 	struct device_found found = { 0 };
 	struct table table = { 0 };
 	struct plan plan = { 0 };
-	int r = find_root(conf, &found, err);
+	int r = find_root(build, &found, state, err);
 
 	if (r == 0)
-		r = check_filesystem(conf, &found, log_fd, err);
+		r = check_filesystem(conf, &found, build->log_fd, err);
 	if (r < 0)
 		return r;
 	state->device = strdup(found.path);
 	state->type = found.type ? strdup(found.type) : NULL;
 	state->block = found.kind == DEVICE_BLOCK;
-	state->root = strdup(root_path);
+	state->root = strdup(build->root_path);
 	if (!state->device || !state->root)
 		return err_set(err, ENOMEM, "cannot note down the state");
 	state->namespace_host = conf->namespace_host;
 	if (conf->bind.all)
 		r = table_read(&table, NULL, err);
 	if (r == 0)
-		r = plan_make(&plan, conf, &table, root_path, RUNDIR_BASE, err);
+		r = plan_make(&plan, conf, &table, build->root_path, RUNDIR_BASE, err);
 	if (r < 0)
 		return r;
 	r = carry_out(conf, &plan, &found, state, err);

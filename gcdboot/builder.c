@@ -15,7 +15,11 @@
 #define DEATH_MS 2000
 #define DEATH_LOOK_MS 2
 
-/* The report: "0" or an errno and a space, then the state or the message, then a NUL. The first packet carries the two descriptors of a success. */
+/*
+ * The report: "0" or an errno and a space, then the state or the message, then a NUL. The first packet carries the two descriptors of a success. Before it
+ * come any number of notes, each with its NUL: "attached DRIVE", or "attached " where it was not.
+ */
+#define NOTE "attached "
 
 static int send_report(int socket, const char *text, const int fds[2])
 {
@@ -50,14 +54,24 @@ static int send_report(int socket, const char *text, const int fds[2])
 	return 0;
 }
 
-static void child(const struct conf *conf, const char *root_path, int log_fd, int socket)
+static void send_note(void *arg, const char *drive)
+{
+	char note[64];
+
+	snprintf(note, sizeof note, NOTE "%s", drive ? drive : "");
+	send_report(*(const int *)arg, note, NULL);
+}
+
+static void child(struct build *setup, int socket)
 {
 	struct state state = { .phase = PHASE_BOOTING };
 	auto_free char *text = NULL, *report = NULL;
 	struct err err = { 0 };
 	int fds[2] = { -1, -1 }, r;
 
-	r = fds[1] = build(conf, root_path, log_fd, &state, &err);
+	setup->note_attached = send_note;
+	setup->arg = &socket;
+	r = fds[1] = build(setup, &state, &err);
 	if (r >= 0) {
 		fds[0] = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 		if (fds[0] < 0)
@@ -74,8 +88,9 @@ static void child(const struct conf *conf, const char *root_path, int log_fd, in
 	_exit(0);
 }
 
-int builder_start(struct builder *builder, const struct conf *conf, const char *root_path, int log_fd, struct err *err)
+int builder_start(struct builder *builder, const struct conf *conf, const char *root_path, int log_fd, char *const *environment, struct err *err)
 {
+	struct build setup = { .conf = conf, .root_path = root_path, .log_fd = log_fd, .environment = environment };
 	pid_t parent = getpid();
 	int pair[2];
 
@@ -100,7 +115,7 @@ int builder_start(struct builder *builder, const struct conf *conf, const char *
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		close(pair[0]);
-		child(conf, root_path, log_fd, pair[1]);
+		child(&setup, pair[1]);
 	}
 	close(pair[1]);
 	builder->socket = pair[0];
@@ -120,7 +135,7 @@ static void take_fds(struct builder *builder, struct msghdr *message)
 	}
 }
 
-/* Takes in what has arrived. Returns 1 when the report is complete, 0 when more is to come, -errno. */
+/* Takes in what has arrived. Returns 1 when the report (or a note) is complete, 0 when more is to come, -errno. */
 static int receive(struct builder *builder)
 {
 	union {
@@ -163,10 +178,31 @@ static int parse_report(struct builder *builder, struct state *state, struct err
 	return state_parse(state, builder->report + at, err);
 }
 
+/* Takes the notes that stand before the report. Returns whether the state has changed. */
+static bool take_notes(struct builder *builder, struct state *state)
+{
+	bool changed = false;
+	char *end;
+
+	while (builder->report_len > strlen(NOTE) && strncmp(builder->report, NOTE, strlen(NOTE)) == 0 &&
+	       (end = memchr(builder->report, '\0', builder->report_len))) {
+		const char *drive = builder->report + strlen(NOTE);
+
+		free(state->attached);
+		state->attached = *drive ? strdup(drive) : NULL;
+		changed = true;
+		builder->report_len -= (size_t)(end + 1 - builder->report);
+		memmove(builder->report, end + 1, builder->report_len);
+	}
+	return changed;
+}
+
 int builder_read(struct builder *builder, struct state *state, struct err *err)
 {
 	int r = receive(builder);
 
+	if (r >= 0 && take_notes(builder, state) && builder->report_len == 0)
+		return -EINPROGRESS;
 	if (r == 0)
 		return -EAGAIN;
 	if (r < 0)

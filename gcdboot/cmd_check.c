@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 
+#include "check_windows.h"
 #include "cmd.h"
 #include "device.h"
 #include "findings.h"
@@ -69,9 +70,16 @@ static int check_device(struct findings *findings, const struct conf *conf, stru
 {
 	struct conf now = *conf;
 	struct err err;
+	int r;
 
 	now.root.wait_ms = 0;
-	if (device_find(found, &now, NULL, NULL, &err) < 0) {
+	r = device_find(found, &now, NULL, &err);
+	/* What comes with the disk is no worry of this step's. */
+	if (r == -ENODEV && conf->wsl.attach && host_kind() == HOST_WSL) {
+		findings_add(findings, FINDING_OK, NULL, "%s is not there yet: Windows is asked at boot for %s", conf->root.source, conf->wsl.attach);
+		return -1;
+	}
+	if (r < 0) {
 		findings_add(findings, FINDING_STOPS, "`gcdboot list` shows what there is; [root] source names one", "%s", err.msg);
 		return -1;
 	}
@@ -91,7 +99,7 @@ static int check_plan(struct findings *findings, const struct conf *conf, const 
 	return 0;
 }
 
-static void check_all(struct findings *findings, const struct conf *conf, const struct rundir *rundir, const char *path)
+static void check_all(struct findings *findings, const struct conf *conf, const struct rundir *rundir, const char *path, char *const *environment)
 {
 	struct device_found found = { 0 };
 	struct table table = { 0 };
@@ -107,6 +115,8 @@ static void check_all(struct findings *findings, const struct conf *conf, const 
 		findings_add(findings, FINDING_STOPS, "mount /proc", "%s", err.msg);
 	else
 		have_plan = check_plan(findings, conf, path, &table, &plan) == 0;
+	if (host_kind() == HOST_WSL)
+		check_windows(findings, conf, &table, have_device || rundir_is_locked(rundir), environment);
 	if (!rundir_is_locked(rundir))
 		check_mount_point(findings, path, &table, have_device && found.kind == DEVICE_DIRECTORY);
 	if (have_device)
@@ -148,7 +158,7 @@ int cmd_check(const struct cmd_options *options, struct err *err)
 	}
 	if (r == 0) {
 		findings_add(&findings, FINDING_OK, NULL, "the configuration %s can be read", conf.file);
-		check_all(&findings, &conf, &rundir, path);
+		check_all(&findings, &conf, &rundir, path, options->environment);
 		r = verdict(options, &findings, err);
 	}
 	findings_clear(&findings);

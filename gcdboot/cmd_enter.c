@@ -6,6 +6,7 @@
 #include "cmd.h"
 #include "control.h"
 #include "host.h"
+#include "interop.h"
 #include "login.h"
 #include "spawn.h"
 #include "supervise.h"
@@ -32,6 +33,21 @@ static bool is_own_ns(int ns)
 	return fstat(ns, &st) == 0 && host_own_ns(&own) == 0 && own.dev == st.st_dev && own.ino == st.st_ino;
 }
 
+/* The supervisor's link, which stays good when a session ends; else a socket that answers now. As "WSL_INTEROP=..."; false: none does. */
+static bool find_interop(const struct state *state, char *const *environment, char *variable, size_t size)
+{
+	char path[INTEROP_PATH];
+	struct err err;
+
+	if (state->interop_link && interop_answers(state->interop_link))
+		snprintf(variable, size, "WSL_INTEROP=%s", state->interop_link);
+	else if (interop_find(INTEROP_DIR, interop_variable(environment, "WSL_INTEROP"), path, &err) == 0)
+		snprintf(variable, size, "WSL_INTEROP=%s", path);
+	else
+		return false;
+	return true;
+}
+
 static int enter(const struct cmd_options *options, const struct state *state, const int fds[CONTROL_FDS], struct err *err)
 {
 	struct spawn spawn = {
@@ -41,13 +57,18 @@ static int enter(const struct cmd_options *options, const struct state *state, c
 		.env_pass = &state->env_pass,
 		.environment = options->environment,
 	};
-	auto_free char **passed = spawn_passed(&spawn);
+	char interop[INTEROP_PATH + 16];
 	struct login login;
+	char **passed;
 	char **environment;
 	int r;
 
+	if (host_kind() == HOST_WSL && find_interop(state, options->environment, interop, sizeof interop))
+		spawn.interop = interop;
+	passed = spawn_passed(&spawn);
 	login_read(&login, fds[1]);
 	environment = passed ? login_environment(&login, passed) : NULL;
+	free(passed);
 	if (!environment)
 		return err_set(err, ENOMEM, "cannot make the environment");
 	r = spawn_enter(&spawn, err);

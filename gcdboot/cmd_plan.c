@@ -12,7 +12,7 @@ static int print(const struct cmd_options *options, const struct conf *conf, con
 	struct plan plan = { 0 };
 	int r = 0;
 
-	if (conf->bind.all || options->host_table)
+	if (conf->bind.all || conf->wsl.attach || options->host_table)
 		r = table_read(&table, options->host_table, err);
 	if (r == 0)
 		r = plan_make(&plan, conf, &table, root, RUNDIR_BASE, err);

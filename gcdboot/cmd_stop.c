@@ -143,10 +143,12 @@ static int stop_orphan(const struct cmd_options *options, struct rundir *rundir,
 	} else {
 		r = clear_remains(&state, err);
 		if (r == 0)
+			shutdown_give_back(&state, options->environment, TIMEOUT_DEFAULT_MS);
+		if (r == 0)
 			cmd_tell_not_running(options);
 	}
-	if (r == 0)
-		rundir_remove(rundir, true);
+	if (r == 0 || r == SHUTDOWN_LOST)
+		rundir_remove(rundir, r == 0);
 	state_clear(&state);
 	return r;
 }

@@ -24,6 +24,9 @@ struct scan {
 	struct device_list *list;
 	struct disk *disk;
 	size_t disk_count;
+	struct device_list *before; /* the last look, of which is taken over what has not changed; NULL: none */
+	const dev_t *changed;
+	size_t changed_count;
 };
 
 void device_clear(struct device *device)
@@ -43,7 +46,27 @@ void device_list_clear(struct device_list *list)
 	for (size_t i = 0; i < list->count; i++)
 		device_clear(&list->device[i]);
 	free(list->device);
+	free(list->seen);
 	*list = (struct device_list){ 0 };
+}
+
+static int device_list_note(struct device_list *list, dev_t dev)
+{
+	dev_t *grown = reallocarray(list->seen, list->seen_count + 1, sizeof *grown);
+
+	if (!grown)
+		return -ENOMEM;
+	list->seen = grown;
+	list->seen[list->seen_count++] = dev;
+	return 0;
+}
+
+static bool has_dev(const dev_t *devs, size_t count, dev_t dev)
+{
+	for (size_t i = 0; i < count; i++)
+		if (devs[i] == dev)
+			return true;
+	return false;
 }
 
 static int device_list_take(struct device_list *list, struct device *device)
@@ -229,14 +252,32 @@ static int scan_probe(struct scan *scan, struct device *device, int fd)
 	return ret == 0 ? scan_partition_names(scan, device, disk) : ret;
 }
 
+/* Takes over what the last look saw of it. */
+static int scan_keep(struct scan *scan, dev_t dev)
+{
+	for (size_t i = 0; i < scan->before->count; i++) {
+		struct device device = scan->before->device[i];
+
+		if (device.dev != dev || !device.node)
+			continue;
+		scan->before->device[i] = (struct device){ 0 };
+		return device_list_take(scan->list, &device);
+	}
+	return 0; /* left out then, and now */
+}
+
 /* Adds one device of /proc/partitions. What cannot be opened or read is left out; an error is one of memory. */
 static int scan_add(struct scan *scan, const char *name, dev_t dev)
 {
 	struct device device = { .dev = dev };
 	auto_close int fd = -1;
 	char node[PATH_MAX];
-	int ret;
+	int ret = device_list_note(scan->list, dev);
 
+	if (ret < 0)
+		return ret;
+	if (scan->before && has_dev(scan->before->seen, scan->before->seen_count, dev) && !has_dev(scan->changed, scan->changed_count, dev))
+		return scan_keep(scan, dev);
 	if (is_suspended(name, dev))
 		return 0;
 	fd = open_named(node, sizeof node, name, dev);
@@ -274,22 +315,41 @@ static int scan_all(struct scan *scan, FILE *partitions)
 	return ferror(partitions) ? -EIO : 0;
 }
 
-int device_scan(struct device_list *list, struct err *err)
+/* Fills scan->list, which is empty. */
+static int scan_run(struct scan *scan, struct err *err)
 {
 	auto_fclose FILE *partitions = fopen("/proc/partitions", "re");
-	struct scan scan = { .list = list };
 	int ret;
 
-	*list = (struct device_list){ 0 };
 	if (!partitions)
 		return err_set(err, errno, "cannot open /proc/partitions");
-	ret = scan_all(&scan, partitions);
-	scan_clear(&scan);
+	ret = scan_all(scan, partitions);
+	scan_clear(scan);
 	if (ret < 0) {
-		device_list_clear(list);
+		device_list_clear(scan->list);
 		return err_set(err, -ret, "cannot look at the block devices of /proc/partitions");
 	}
 	return 0;
+}
+
+int device_scan(struct device_list *list, struct err *err)
+{
+	struct scan scan = { .list = list };
+
+	*list = (struct device_list){ 0 };
+	return scan_run(&scan, err);
+}
+
+int device_rescan(struct device_list *list, const dev_t *changed, size_t count, struct err *err)
+{
+	struct device_list before = *list;
+	struct scan scan = { .list = list, .before = &before, .changed = changed, .changed_count = count };
+	int ret;
+
+	*list = (struct device_list){ 0 };
+	ret = scan_run(&scan, err);
+	device_list_clear(&before);
+	return ret;
 }
 
 int device_probe(struct device_list *list, const char *node, struct err *err)

@@ -22,6 +22,8 @@ struct device {
 struct device_list {
 	struct device *device;
 	size_t count;
+	dev_t *seen; /* what has been looked at, also what was left out */
+	size_t seen_count;
 };
 
 /*
@@ -29,6 +31,12 @@ struct device_list {
  * Returns 0 or -errno. Free with device_list_clear().
  */
 int device_scan(struct device_list *list, struct err *err);
+
+/*
+ * Looks again: takes away what is gone, and probes only what is new and the `count` devices of `changed`. A look is so no slower than these are, whatever
+ * other device takes its time. The names that a partition table gives stand on another device, and are not seen anew.
+ */
+int device_rescan(struct device_list *list, const dev_t *changed, size_t count, struct err *err);
 void device_list_clear(struct device_list *list);
 
 /* What [root] source turned out to be. */
@@ -41,16 +49,27 @@ struct device_found {
 	uint64_t offset, size; /* DEVICE_IMAGE: where the filesystem lies in the file, in bytes; size 0: to the end */
 };
 
-/* Called about once a second while device_find() waits, with the time waited so far. May be NULL. */
-typedef void device_tick(void *arg, int waited_ms);
+/* What goes on while device_find() waits. All of it may be NULL. */
+struct device_wait {
+	/* Called about once a second, with the time waited so far. */
+	void (*tick)(void *arg, int waited_ms);
+	/*
+	 * Helps the device to appear (has Windows hand it over): called after a look that has not found it. Sets *fd to a descriptor that says when
+	 * to call again (-1: none, nothing goes on) and *due_ms to the time after which to call again in any case (-1: never). Returns 1 where it is
+	 * now on its way, 0 where it is not yet, -errno with err where waiting is of no use.
+	 */
+	int (*help)(void *arg, int *fd, int *due_ms, struct err *err);
+	void *arg;
+};
 
 /*
  * Finds what conf->root.source names; where it is not there, waits up to conf->root.wait_ms for it: woken by the kernel's uevents
- * (NETLINK_KOBJECT_UEVENT), with a look once a second behind them. Refuses, by name, two that match, none, one that is mounted elsewhere on the host
- * (table of the caller), an LVM or LUKS or swap device, and a partition that the image file does not have.
- * Returns 0 or -errno with err. Free with device_found_clear().
+ * (NETLINK_KOBJECT_UEVENT), with a look at everything about once a second behind them. While `help` is at work, waiting has no end; when it
+ * has done its work, the time begins anew, and is at least 15 s. Refuses, by name, two that match, none, one that is mounted elsewhere on the host
+ * (table of the caller), an LVM or LUKS or swap device, and a partition that the image file does not have. `wait` may be NULL.
+ * Returns 0 or -errno with err (-ENODEV: waited in vain). Free with device_found_clear().
  */
-int device_find(struct device_found *found, const struct conf *conf, device_tick *tick, void *arg, struct err *err);
+int device_find(struct device_found *found, const struct conf *conf, const struct device_wait *wait, struct err *err);
 void device_found_clear(struct device_found *found);
 
 /* Runs fsck -a on the node; refuses (-EUCLEAN) where it could not mend. Its output goes to log_fd. fsck(8) tells the exit codes. */

@@ -15,11 +15,15 @@
 #include "uevent.h"
 
 #define LOOK_EVERY_MS 1000
+#define LOOK_SHARE 10    /* a look that is slow is taken the less often: no more than a tenth of the time */
+#define APPEAR_MS 15000  /* how long a disk that was handed over is waited for at the least: WSL itself tries as long */
 
 /* What the last look saw. */
 struct look {
 	struct device_list list;
-	bool scanned; /* list is all that there is, and not the one device of a path */
+	bool scanned;                  /* list is all that there is, and not the one device of a path */
+	struct uevent_devices changed; /* since then */
+	int64_t again;                 /* when all is to be looked at anew */
 };
 
 static void look_clear(struct look *look)
@@ -129,15 +133,36 @@ static int drop_held(struct device_matches *matches)
 	return 0;
 }
 
+/* The names that a partition table gives stand on another device than the one whose event came. */
+static bool is_quick(const struct look *look, const struct conf *conf)
+{
+	return look->scanned && !look->changed.all && util_now_ms() < look->again && conf->root.kind != SOURCE_PARTLABEL && conf->root.kind != SOURCE_PARTUUID;
+}
+
+/* All devices, or, shortly after a look at all of them, those with an event since: what else there is may be slow. */
+static int scan(struct look *look, const struct conf *conf, struct err *err)
+{
+	int64_t began = util_now_ms(), pause;
+	int ret;
+
+	if (is_quick(look, conf))
+		return device_rescan(&look->list, look->changed.dev, look->changed.count, err);
+	look_clear(look);
+	ret = device_scan(&look->list, err);
+	pause = (util_now_ms() - began) * LOOK_SHARE;
+	look->again = util_now_ms() + (pause > LOOK_EVERY_MS ? pause : LOOK_EVERY_MS);
+	look->scanned = ret == 0;
+	return ret;
+}
+
 /* Each look_...() returns 1 where it found the source, 0 where that is not there (yet), -errno where it is refused. */
 static int look_for_tag(struct device_found *found, const struct conf *conf, struct look *look, struct err *err)
 {
 	auto_matches struct device_matches matches = { 0 };
-	int ret = device_scan(&look->list, err);
+	int ret = scan(look, conf, err);
 
 	if (ret < 0)
 		return ret;
-	look->scanned = true;
 	ret = device_match(&matches, &look->list, conf->root.kind, conf->root.value);
 	if (ret == 0 && matches.count > 1)
 		ret = drop_held(&matches);
@@ -223,37 +248,58 @@ static int look_for_path(struct device_found *found, const struct conf *conf, st
 
 static int look_once(struct device_found *found, const struct conf *conf, struct look *look, struct err *err)
 {
+	if (conf->root.kind != SOURCE_PATH)
+		return look_for_tag(found, conf, look, err);
 	look_clear(look);
-	if (conf->root.kind == SOURCE_PATH)
-		return look_for_path(found, conf, look, err);
-	return look_for_tag(found, conf, look, err);
+	return look_for_path(found, conf, look, err);
 }
 
-static int min_int(int a, int b)
+static int64_t earlier(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
 }
 
+/* Lets the helper work. Sets *fd and the time at which it wants to be called again; what it has done begins the waiting anew. */
+static int get_help(const struct device_wait *wait, int wait_ms, int *fd, int64_t *due, int64_t *deadline, struct err *err)
+{
+	int due_ms = -1, ret;
+
+	*fd = -1;
+	*due = INT64_MAX;
+	if (!wait || !wait->help)
+		return 0;
+	ret = wait->help(wait->arg, fd, &due_ms, err);
+	if (ret > 0)
+		*deadline = util_now_ms() + (wait_ms > APPEAR_MS ? wait_ms : APPEAR_MS);
+	if (due_ms >= 0)
+		*due = util_now_ms() + due_ms;
+	return ret < 0 ? ret : 0;
+}
+
 /* Looks until the source is there or the time is over. The events queue from before the first look: none is lost between a look and the sleep. */
-static int look_until(struct device_found *found, const struct conf *conf, struct look *look, device_tick *tick, void *arg, struct err *err)
+static int look_until(struct device_found *found, const struct conf *conf, struct look *look, const struct device_wait *wait, struct err *err)
 {
 	auto_close int events = uevent_open();
-	int64_t start = util_now_ms();
-	int next_tick = 0;
+	int64_t start = util_now_ms(), deadline = start + conf->root.wait_ms, tick = start;
 
 	for (;;) {
-		int ret = look_once(found, conf, look, err);
-		int64_t passed = util_now_ms() - start;
-		int waited = passed < INT_MAX ? (int)passed : INT_MAX;
+		int64_t now, due, wake;
+		int other, ret = look_once(found, conf, look, err);
 
-		if (ret != 0 || waited >= conf->root.wait_ms)
+		if (ret != 0)
 			return ret;
-		if (waited >= next_tick) {
-			if (tick)
-				tick(arg, waited);
-			next_tick = waited / LOOK_EVERY_MS * LOOK_EVERY_MS + LOOK_EVERY_MS;
+		ret = get_help(wait, conf->root.wait_ms, &other, &due, &deadline, err);
+		now = util_now_ms();
+		if (ret < 0 || (other < 0 && now >= deadline))
+			return ret;
+		if (now >= tick) {
+			if (wait && wait->tick)
+				wait->tick(wait->arg, now - start < INT_MAX ? (int)(now - start) : INT_MAX);
+			tick = now + LOOK_EVERY_MS - (now - start) % LOOK_EVERY_MS;
 		}
-		uevent_wait(events, min_int(next_tick, conf->root.wait_ms) - waited);
+		wake = earlier(earlier(tick, due), other < 0 ? deadline : INT64_MAX);
+		look->changed = (struct uevent_devices){ 0 };
+		uevent_wait(events, other, wake > now ? (int)(wake - now) : 0, &look->changed);
 	}
 }
 
@@ -275,7 +321,7 @@ static int refuse_absent(const struct conf *conf, struct look *look, struct err 
 	return device_refuse_none(&look->list, what, conf->root.wait_ms, err);
 }
 
-int device_find(struct device_found *found, const struct conf *conf, device_tick *tick, void *arg, struct err *err)
+int device_find(struct device_found *found, const struct conf *conf, const struct device_wait *wait, struct err *err)
 {
 	auto_look struct look look = { 0 };
 	int ret;
@@ -283,7 +329,7 @@ int device_find(struct device_found *found, const struct conf *conf, device_tick
 	*found = (struct device_found){ 0 };
 	if (conf->root.partition && conf->root.kind != SOURCE_PATH)
 		return refuse_partition_key(conf, "names the partition itself", err);
-	ret = look_until(found, conf, &look, tick, arg, err);
+	ret = look_until(found, conf, &look, wait, err);
 	if (ret == 0)
 		ret = refuse_absent(conf, &look, err);
 	if (ret < 0) {

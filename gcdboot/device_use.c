@@ -45,6 +45,19 @@ const struct table_mount *device_mount(const struct table *table, dev_t dev)
 	return part;
 }
 
+bool device_is_gone(unsigned dev_major, unsigned dev_minor, const char *node)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof path, "/sys/dev/block/%u:%u", dev_major, dev_minor);
+	if (dev_major != 0)
+		return access("/sys/dev/block", F_OK) == 0 && access(path, F_OK) < 0;
+	fd = open(node, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	cleanup_close(&fd);
+	return fd < 0 && (errno == ENOENT || errno == ENXIO || errno == ENODEV);
+}
+
 int device_is_free(const char *node)
 {
 	auto_close int fd = open(node, O_RDONLY | O_EXCL | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);

@@ -2,6 +2,7 @@
 #ifndef GCDBOOT_DEVICE_USE_H
 #define GCDBOOT_DEVICE_USE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -10,6 +11,12 @@
 
 /* The first mount of the table that shows a filesystem of this block device, its root directory before a part of it; NULL where there is none. */
 const struct table_mount *device_mount(const struct table *table, dev_t dev);
+
+/*
+ * Whether a block device that was there has been taken away: the kernel has no such number any more. A filesystem that has a number of its own (0:N, as
+ * btrfs) is known by the node alone.
+ */
+bool device_is_gone(unsigned dev_major, unsigned dev_minor, const char *node);
 
 /* Refuses (-EBUSY) a block device that is mounted, swapped on, or held by another device, and tells where. Returns 0 where it is free. */
 int device_refuse_used(const char *node, dev_t dev, const struct table *table, struct err *err);

@@ -10,13 +10,37 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "table.h"
 #include "util.h"
+#include "windows_drive.h"
 
-enum host_kind host_kind(void)
+static bool has_drive(void)
 {
+	struct windows_drive drives[WINDOWS_DRIVES_MAX];
+	struct table table = { 0 };
+	bool has = table_read(&table, NULL, NULL) == 0 && windows_drives(&table, drives) > 0;
+
+	table_clear(&table);
+	return has;
+}
+
+/* The table is read only where the first sign is there. */
+static bool is_wsl(void)
+{
+	static const char *const signs[] = { "/run/WSL", "/proc/sys/fs/binfmt_misc/WSLInterop", "/proc/sys/fs/binfmt_misc/WSLInterop-late" };
 	struct utsname uts;
 
 	if (uname(&uts) == 0 && strcasestr(uts.release, "microsoft"))
+		return true;
+	for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+		if (access(signs[i], F_OK) == 0)
+			return has_drive();
+	return false;
+}
+
+enum host_kind host_kind(void)
+{
+	if (is_wsl())
 		return HOST_WSL;
 	if (access("/proc/vz", F_OK) == 0 && access("/proc/bc", F_OK) != 0)
 		return HOST_OPENVZ;

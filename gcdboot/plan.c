@@ -8,6 +8,7 @@
 #include "path.h"
 #include "text.h"
 #include "util.h"
+#include "windows_drive.h"
 
 #define MODULES "/lib/modules"
 
@@ -119,6 +120,16 @@ static int set_root_path(struct builder *b, const char *root_path)
 	return 0;
 }
 
+/* Only where the table shows a drive of Windows: without one there is no program of Windows to ask. */
+static int add_attach(struct builder *b)
+{
+	struct windows_drive drives[WINDOWS_DRIVES_MAX];
+
+	if (!b->conf->wsl.attach || windows_drives(b->host, drives) == 0)
+		return 0;
+	return add_step(b, (struct step){ .kind = STEP_ATTACH, .source = b->conf->wsl.attach, .target = drives[0].target, .options = b->conf->root.source });
+}
+
 static int add_root_steps(struct builder *b)
 {
 	const struct conf *conf = b->conf;
@@ -133,7 +144,9 @@ static int add_root_steps(struct builder *b)
 		if (!find.options)
 			return no_memory(b);
 	}
-	ret = add_step(b, find);
+	ret = add_attach(b);
+	if (ret == 0)
+		ret = add_step(b, find);
 	if (ret == 0 && conf->root.fsck)
 		ret = add_step(b, (struct step){ .kind = STEP_FSCK, .source = conf->root.source });
 	if (ret == 0 && !conf->namespace_host)

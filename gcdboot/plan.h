@@ -11,6 +11,7 @@
 #include "table.h"
 
 enum step_kind {
+	STEP_ATTACH,  /* WSL: where `options` (the root's source) is not there, have Windows attach the disk `source`; target: the drive of Windows */
 	STEP_FIND,    /* find the root's device or file: source; waits up to timeout_ms */
 	STEP_FSCK,    /* check its filesystem */
 	STEP_UNSHARE, /* a mount namespace of its own, recursive slave */

@@ -63,6 +63,19 @@ static int print_find(FILE *out, const struct step *step)
 	return ret;
 }
 
+static int print_attach(FILE *out, const struct step *step)
+{
+	int ret;
+
+	fputs("attach    ", out);
+	ret = print_column(out, (struct column){ step->source, 0 });
+	fputs(" from Windows, where ", out);
+	if (ret == 0)
+		ret = print_column(out, (struct column){ step->options, 0 });
+	fputs(" is not there yet", out);
+	return ret;
+}
+
 static int print_mount(FILE *out, const struct step *step)
 {
 	int ret;
@@ -135,6 +148,8 @@ static int print_command(FILE *out, const struct step *step, const char *verb)
 static int print_step(FILE *out, const struct step *step, size_t width)
 {
 	switch (step->kind) {
+	case STEP_ATTACH:
+		return print_attach(out, step);
 	case STEP_FIND:
 		return print_find(out, step);
 	case STEP_FSCK:

@@ -19,6 +19,33 @@ static const char functions[] =
     "	exit 1\n"
     "}\n"
     "\n"
+    "# attach_disk DISK DRIVE SOURCE: has Windows attach the disk, where the source is not there yet. Windows programs start from a drive of theirs only, and\n"
+    "# print UTF-8 where WSL_UTF8 reaches them. That the disk is attached already is success.\n"
+    "attach_disk() {\n"
+    "	case $3 in\n"
+    "	/*) [ ! -e \"$3\" ] || return 0 ;;\n"
+    "	*) [ -z \"$(blkid -c /dev/null -o device -t \"$3\" || :)\" ] || return 0 ;;\n"
+    "	esac\n"
+    "	disk=$1\n"
+    "	case $disk in\n"
+    "	serial:*) disk=$(drive_of \"$2\" SerialNumber \"${disk#*:}\") ;;\n"
+    "	model:*) disk=$(drive_of \"$2\" Model \"${disk#*:}\") ;;\n"
+    "	esac\n"
+    "	[ -n \"$disk\" ] || fail \"Windows does not tell of one disk $1\"\n"
+    "	answer=$(cd \"$2\" && WSL_UTF8=1 WSLENV=\"${WSLENV:+$WSLENV:}WSL_UTF8\" Windows/System32/wsl.exe --mount \"$disk\" --bare 2>&1 </dev/null) && return 0\n"
+    "	case $answer in\n"
+    "	*WSL_E_DISK_ALREADY_ATTACHED* | *0x80040318*) ;;\n"
+    "	*) warn \"Windows does not hand over $disk:\" \"$answer\" ;;\n"
+    "	esac\n"
+    "}\n"
+    "\n"
+    "# drive_of DRIVE PROPERTY VALUE: prints \\\\.\\PHYSICALDRIVEn, where one disk has it. The value's apostrophes are doubled for PowerShell.\n"
+    "drive_of() {\n"
+    "	cd \"$1\" && Windows/System32/WindowsPowerShell/v1.0/powershell.exe -NoProfile -NonInteractive -Command \\\n"
+    "		\"\\$d=@(Get-CimInstance Win32_DiskDrive|Where-Object{([string]\\$_.$2).Trim() -like '$(printf %s \"$3\" | sed \"s/'/''/g\")'});if(\\$d.Count -eq 1){\\$d[0].DeviceID}\" \\\n"
+    "		</dev/null | tr -d '\\r\\n'\n"
+    "}\n"
+    "\n"
     "# find_tag TAG SECONDS: sets $device to the one block device with that tag.\n"
     "find_tag() {\n"
     "	kind=device waited=0\n"
@@ -294,6 +321,18 @@ static int print_find(FILE *out, const struct step *step)
 	return 0;
 }
 
+/* The source as print_find() gives it. */
+static int print_attach(FILE *out, const struct step *step)
+{
+	const char *value = step->options[0] == '/' ? NULL : strchr(step->options, '=');
+	auto_free char *tag = NULL;
+
+	if (value && asprintf(&tag, "%.*s=\"%s\"", (int)(value - step->options), step->options, value + 1) < 0)
+		return -ENOMEM;
+	print_call(out, "attach_disk", (const char *const[]){ step->source, step->target, tag ? tag : step->options }, 3);
+	return 0;
+}
+
 static void print_bind(FILE *out, const struct step *step)
 {
 	static const struct {
@@ -325,6 +364,8 @@ static void print_command(FILE *out, const struct step *step)
 static int print_step(FILE *out, const struct step *step)
 {
 	switch (step->kind) {
+	case STEP_ATTACH:
+		return print_attach(out, step);
 	case STEP_FIND:
 		return print_find(out, step);
 	case STEP_FSCK:

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "control.h"
+#include "device_use.h"
 #include "path.h"
 #include "spawn.h"
 #include "supervise.h"
@@ -88,7 +89,8 @@ int report_gather(struct report *report, const char *name, const struct rundir *
 	if (r < 0)
 		return r;
 	report->running = report->supervised || lives(&report->state, &report->procs);
-	report->degraded = report->running && (!report->supervised || state_degraded(&report->state) || report->state.phase == PHASE_STUCK);
+	report->gone = report->running && report->state.block && device_is_gone(report->state.dev_major, report->state.dev_minor, report->state.device);
+	report->degraded = report->running && (report->gone || !report->supervised || state_degraded(&report->state) || report->state.phase == PHASE_STUCK);
 	if (report->running)
 		read_table(report, rundir);
 	return 0;

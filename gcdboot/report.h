@@ -15,7 +15,8 @@ struct report {
 	const char *name;
 	bool running;    /* an OS is up, is coming up, or is stuck on its way down */
 	bool supervised; /* its supervisor lives */
-	bool degraded;   /* a boot command failed, a daemon died, or there is no supervisor */
+	bool degraded;   /* a boot command failed, a daemon died, the disk is gone, or there is no supervisor */
+	bool gone;       /* its disk has been taken away */
 	struct state state;
 	struct procs procs;
 	struct table table; /* the OS's mounts, as it sees them; empty where they cannot be had */

@@ -108,7 +108,10 @@ static void add_running(json_t *object, const struct report *report)
 	json_object_set_new(object, "config", json_text(state->conf_file));
 	json_object_set_new(object, "source", json_text(state->source));
 	json_object_set_new(object, "device", json_text(state->device));
+	json_object_set_new(object, "device-present", json_boolean(!report->gone));
 	json_object_set_new(object, "type", json_text(state->type));
+	json_object_set_new(object, "attached", json_text(state->attached));
+	json_object_set_new(object, "detach", json_text(state->detach));
 	json_object_set_new(object, "root", json_text(state->root));
 	json_object_set_new(object, "namespace", json_string(state->namespace_host ? "host" : "private"));
 	json_object_set_new(object, "bound", json_integer(state->bound));

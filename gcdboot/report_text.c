@@ -136,9 +136,13 @@ static void print_head(const struct report *report, FILE *out)
 	else
 		fprintf(out, "  supervisor  gone (pid %d was killed); the OS lives on: `gcdboot` takes it over, `gcdboot stop` stops it\n", state->pid);
 	fprintf(out, "  root        %s on %s\n", device ? device : "?", root ? root : "?");
+	if (report->gone)
+		fprintf(out, "  disk        GONE: it was taken away while the OS runs on it; what is not on it yet is lost. `gcdboot stop` clears away the rest\n");
 	fprintf(out, "  source      %s\n", source ? source : "?");
 	if (state->type)
 		fprintf(out, "  type        %s\n", state->type);
+	if (state->attached)
+		fprintf(out, "  attached    %s of Windows%s\n", state->attached, state->detach ? ", detached at stop" : "");
 	fprintf(out, "  namespace   %s\n", state->namespace_host ? "the host's" : "its own");
 	fprintf(out, "  bound       %u mount%s of the host%s\n", state->bound, state->bound == 1 ? "" : "s", state->skipped.count ? ", but not:" : "");
 	for (size_t i = 0; i < state->skipped.count; i++)

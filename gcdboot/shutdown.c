@@ -9,7 +9,9 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "attach.h"
 #include "device.h"
+#include "device_use.h"
 #include "log.h"
 #include "procs.h"
 #include "teardown.h"
@@ -18,6 +20,7 @@
 #define SLICE_MS 200 /* between two looks at who may have come while we unmount */
 #define LOOK_MS 20   /* between two looks at who is left: a process of a namespace gives no event */
 #define HOLDERS_MS 3000
+#define GIVE_BACK_MS 500 /* for Windows, where nothing of the time is left */
 #define KILL_MS 2000 /* the least time that killed processes and the kernel get after the deadline */
 
 /* Waits for one child until the deadline, reaping whatever else ends meanwhile. Its wait status, or -1 where the time was over. */
@@ -241,12 +244,51 @@ static int check_device(const struct state *state, int64_t deadline, struct err 
 	return err_set(err, -EBUSY, "%s is unmounted, but something still uses it", state->device);
 }
 
+/* Where the disk has been pulled out, Windows has it already, and a refusal is no news. */
+static void give_back(struct state *state, char *const *environment, int limit_ms, bool lost)
+{
+	struct err err;
+
+	if (!state->detach)
+		return;
+	log_step("detaching %s", state->detach);
+	if (attach_give_back(state->detach, environment, limit_ms, &err) == 0) {
+		log_step_done("%s", "");
+	} else if (lost) {
+		log_step_done("it is gone already");
+		log_info("%s", err.msg);
+	} else {
+		log_step_failed("%s", "");
+		log_warn("%s", err.msg);
+	}
+	free(state->detach);
+	state->detach = NULL;
+}
+
+void shutdown_give_back(struct state *state, char *const *environment, int limit_ms)
+{
+	give_back(state, environment, limit_ms, false);
+}
+
+static bool is_lost(const struct state *state)
+{
+	return state->block && device_is_gone(state->dev_major, state->dev_minor, state->device);
+}
+
+static int refuse_lost(const struct state *state, struct err *err)
+{
+	return err_set(err, SHUTDOWN_LOST,
+		       "the OS is stopped and everything is given back, but its disk %s was gone before that: what had not been written to it is lost (check it with fsck)",
+		       state->device);
+}
+
 int shutdown_run(struct shutdown *shutdown, struct err *err)
 {
 	int64_t began = util_now_ms(), end = began + shutdown->timeout_ms;
 	int64_t term_deadline = began + (int64_t)shutdown->timeout_ms * 3 / 4;
 	int64_t commands_deadline = began + shutdown->timeout_ms / 2;
-	int64_t last = end > term_deadline + KILL_MS ? end : term_deadline + KILL_MS;
+	int64_t last = end > term_deadline + KILL_MS ? end : term_deadline + KILL_MS, left;
+	bool lost;
 	int r;
 
 	/* Asked again after something was left, the root is closed and the commands have been run. */
@@ -263,7 +305,11 @@ int shutdown_run(struct shutdown *shutdown, struct err *err)
 			shutdown->state->ns = (struct host_ns){ 0 };
 		r = check_device(shutdown->state, last, err);
 	}
-	if (r == 0)
-		teardown_directories(shutdown->state);
-	return r;
+	if (r < 0)
+		return r;
+	teardown_directories(shutdown->state);
+	lost = is_lost(shutdown->state);
+	left = last - util_now_ms();
+	give_back(shutdown->state, shutdown->spawn->environment, left > GIVE_BACK_MS ? (int)left : GIVE_BACK_MS, lost);
+	return lost ? refuse_lost(shutdown->state, err) : 0;
 }

@@ -67,10 +67,12 @@ char **spawn_passed(const struct spawn *spawn)
 
 	while (spawn->environment && spawn->environment[count])
 		count++;
-	list = calloc(count + 1, sizeof *list);
+	list = calloc(count + 2, sizeof *list);
 	for (size_t i = 0; list && i < count; i++)
-		if (is_passed(spawn->env_pass, spawn->environment[i]))
+		if (is_passed(spawn->env_pass, spawn->environment[i]) && !(spawn->interop && strncmp(spawn->environment[i], "WSL_INTEROP=", 12) == 0))
 			list[passed++] = spawn->environment[i];
+	if (list && spawn->interop && is_passed(spawn->env_pass, spawn->interop))
+		list[passed++] = (char *)spawn->interop;
 	return list;
 }
 

@@ -15,6 +15,7 @@ struct spawn {
 	const struct strlist *caps_drop;
 	const struct strlist *env_pass;
 	char *const *environment; /* the one gcdboot was started with: env_pass picks from it */
+	const char *interop;      /* on WSL: "WSL_INTEROP=..." with a socket that lives, in the place of the environment's; NULL: none */
 };
 
 /*

@@ -23,6 +23,9 @@ void state_clear(struct state *state)
 	free(state->device);
 	free(state->type);
 	free(state->root);
+	free(state->attached);
+	free(state->detach);
+	free(state->interop_link);
 	strlist_clear(&state->made);
 	strlist_clear(&state->swaps_before);
 	strlist_clear(&state->swaps);
@@ -101,6 +104,9 @@ char *state_format(const struct state *state)
 	put_list(out, "cap-drop", &state->caps_drop);
 	put_list(out, "env-pass", &state->env_pass);
 	put_list(out, "skipped", &state->skipped);
+	put_string(out, "attached", state->attached);
+	put_string(out, "detach", state->detach);
+	put_string(out, "interop-link", state->interop_link);
 	for (size_t i = 0; i < state->command_count; i++)
 		put_command(out, &state->command[i]);
 	if (fclose(out) != 0) {
@@ -212,6 +218,9 @@ static int get_line(struct state *state, const char *key, const char *value)
 		{ "cap-drop", NULL, &state->caps_drop },
 		{ "env-pass", NULL, &state->env_pass },
 		{ "skipped", NULL, &state->skipped },
+		{ "attached", &state->attached, NULL },
+		{ "detach", &state->detach, NULL },
+		{ "interop-link", &state->interop_link, NULL },
 	};
 	int phase;
 

@@ -53,6 +53,11 @@ struct state {
 	struct strlist caps_drop, env_pass; /* as configured: `enter` must give what the boot commands got, whatever the file says by now */
 	struct strlist skipped;             /* "TARGET: why" */
 
+	/* On WSL only; NULL elsewhere. */
+	char *attached;     /* the drive of Windows that this boot had attached: \\.\PHYSICALDRIVE1 */
+	char *detach;       /* what is to be given back to Windows at stop: that, or as it is configured */
+	char *interop_link; /* leads to an interop socket that lives */
+
 	struct state_command *command;
 	size_t command_count;
 };

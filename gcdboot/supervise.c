@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "control_server.h"
+#include "host.h"
 #include "log.h"
 #include "mountpoint.h"
 #include "supervisor.h"
@@ -35,6 +36,13 @@ void supervisor_ready(struct supervisor *s, int r)
 	s->ready_sent = true;
 }
 
+/* The builder has a disk attached: whatever becomes of the boot, it is to be given back, where that is wanted. */
+static void note_attached(struct supervisor *s)
+{
+	free(s->state.detach);
+	s->state.detach = s->setup->conf->wsl.detach && s->state.attached ? strdup(s->state.attached) : NULL;
+}
+
 static void report_arrived(struct supervisor *s)
 {
 	time_t since = s->state.since;
@@ -43,6 +51,12 @@ static void report_arrived(struct supervisor *s)
 
 	if (r == -EAGAIN)
 		return;
+	if (r < 0)
+		note_attached(s);
+	if (r == -EINPROGRESS) {
+		supervisor_save(s);
+		return;
+	}
 	/* What the builder cannot know. */
 	s->state.pid = getpid();
 	s->state.since = since;
@@ -89,7 +103,7 @@ static int build(struct supervisor *s)
 		r = state_save(&s->state, s->setup->rundir->path, s->err);
 	}
 	if (r == 0)
-		r = builder_start(&s->builder, s->setup->conf, path, s->log_fd, s->err);
+		r = builder_start(&s->builder, s->setup->conf, path, s->log_fd, s->setup->environment, s->err);
 	return r;
 }
 
@@ -105,7 +119,21 @@ static void take_signals(struct supervisor *s)
 	}
 }
 
-static int next_timeout(const struct supervisor *s)
+/* On WSL: the processes of the OS find a socket by which Windows programs run, whichever of them lives. */
+static void keep_interop(struct supervisor *s)
+{
+	const char *earlier = s->setup->adopt ? s->setup->adopt->interop_link : NULL;
+
+	if (host_kind() != HOST_WSL)
+		return;
+	/* After a take-over the OS's processes have the old name in their environment. */
+	interop_link_begin(&s->interop, earlier, interop_variable(s->setup->environment, "WSL_INTEROP"));
+	s->spawn.interop = s->interop.variable;
+	free(s->state.interop_link);
+	s->state.interop_link = strdup(s->interop.path);
+}
+
+static int next_boot_timeout(const struct supervisor *s)
 {
 	int64_t wait;
 
@@ -118,8 +146,18 @@ static int next_timeout(const struct supervisor *s)
 	return wait < TICK_MS || s->ready_sent ? (int)wait : TICK_MS;
 }
 
+/* An idle supervisor sleeps for ever, but on WSL. */
+static int next_timeout(const struct supervisor *s)
+{
+	int boot = next_boot_timeout(s), interop = interop_link_due_ms(&s->interop);
+
+	return boot < 0 || (interop >= 0 && interop < boot) ? interop : boot;
+}
+
 static void time_passed(struct supervisor *s)
 {
+	if (s->interop.active && interop_link_due_ms(&s->interop) == 0)
+		interop_link_look(&s->interop);
 	if (supervisor_has_orphans(s))
 		supervisor_look_at_orphans(s);
 	if (s->state.phase != PHASE_BOOTING)
@@ -131,26 +169,29 @@ static void time_passed(struct supervisor *s)
 
 static void loop_once(struct supervisor *s)
 {
-	struct pollfd fds[3 + WATCHES_MAX + PEERS_MAX] = {
+	struct pollfd fds[4 + WATCHES_MAX + PEERS_MAX] = {
 		{ .fd = s->signals, .events = POLLIN },
 		{ .fd = s->listener, .events = POLLIN },
 		{ .fd = s->builder.socket, .events = POLLIN },
+		{ .fd = interop_link_fd(&s->interop), .events = POLLIN },
 	};
 	size_t watches = s->watch_count, peers = s->peer_count;
-	struct pollfd *watch_fds = &fds[3], *peer_fds = &fds[3 + watches];
+	struct pollfd *watch_fds = &fds[4], *peer_fds = &fds[4 + watches];
 	int r;
 
 	for (size_t i = 0; i < watches; i++)
 		watch_fds[i] = (struct pollfd){ .fd = s->watches[i].fd, .events = POLLIN };
 	for (size_t i = 0; i < peers; i++)
 		peer_fds[i] = (struct pollfd){ .fd = s->peers[i].fd, .events = POLLIN };
-	r = poll(fds, 3 + watches + peers, next_timeout(s));
+	r = poll(fds, 4 + watches + peers, next_timeout(s));
 	if (r <= 0) {
 		time_passed(s);
 		return;
 	}
 	if (fds[2].revents)
 		report_arrived(s);
+	if (fds[3].revents)
+		interop_link_look(&s->interop);
 	if (fds[0].revents && !s->done)
 		take_signals(s);
 	if (!s->done)
@@ -211,6 +252,7 @@ static int prepare(struct supervisor *s)
 	if (s->listener < 0)
 		return -EIO;
 	log_to(s->log_fd);
+	keep_interop(s);
 	s->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	s->host[0] = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	s->host[1] = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -228,6 +270,7 @@ static void clean_up(struct supervisor *s)
 	int *fds[] = { &s->host[0], &s->host[1], &s->null_fd, &s->signals, &s->listener, &s->spawn.ns, &s->spawn.root };
 
 	builder_abandon(&s->builder);
+	interop_link_end(&s->interop);
 	for (size_t i = 0; i < s->peer_count; i++)
 		close(s->peers[i].fd);
 	for (size_t i = 0; i < s->watch_count; i++)
@@ -255,6 +298,7 @@ int supervise_run(const struct supervise *setup, struct err *err)
 		.signals = -1,
 		.listener = -1,
 		.builder = { .socket = -1, .ns = -1, .root = -1 },
+		.interop = { .inotify = -1 },
 		.err = err,
 	};
 	int r = prepare(&s);

@@ -106,6 +106,10 @@ int supervisor_take_over(struct supervisor *s)
 	r = supervise_find_os(old, &s->spawn.ns, &s->spawn.root, s->err);
 	if (r < 0)
 		return r;
+	free(old->interop_link);
+	old->interop_link = s->state.interop_link;
+	s->state.interop_link = NULL;
+	state_clear(&s->state);
 	s->state = *old;
 	*old = (struct state){ 0 };
 	s->state.pid = getpid();

@@ -33,7 +33,7 @@ static int shut_down(struct supervisor *s, const struct strlist *commands, int t
 	supervisor_save(s);
 	notify_send(s->setup->notify_socket, "STOPPING=1");
 	r = shutdown_run(&shutdown, err);
-	if (r < 0) {
+	if (r < 0 && r != SHUTDOWN_LOST) {
 		s->state.phase = PHASE_STUCK;
 		supervisor_save(s);
 	}
@@ -54,10 +54,12 @@ static bool undo_building(struct supervisor *s)
 	for (size_t i = 0; i < left.count; i++)
 		log_warn("still mounted: %s", left.str[i]);
 	strlist_clear(&left);
-	if (r == 0)
+	if (r == 0) {
 		teardown_directories(&s->state);
-	else
+		shutdown_give_back(&s->state, s->setup->environment, timeout_ms);
+	} else {
 		s->state.phase = PHASE_STUCK;
+	}
 	return r == 0;
 }
 
@@ -68,7 +70,7 @@ static bool undo_os(struct supervisor *s)
 
 	if (r < 0)
 		log_error("while undoing the boot: %s", err.msg);
-	return r == 0;
+	return r == 0 || r == SHUTDOWN_LOST;
 }
 
 /* s->err already says why; whether it could be undone is added. */
@@ -110,7 +112,7 @@ static void line_to_peer(void *arg, const char *line)
 /* A stop by request: where something is left, the supervisor stays, so that it can be asked again. */
 void supervisor_stop_by_request(struct supervisor *s, int peer, int timeout_ms)
 {
-	struct err err;
+	struct err err = { 0 };
 	int r = 0;
 
 	if (timeout_ms <= 0)
@@ -122,12 +124,14 @@ void supervisor_stop_by_request(struct supervisor *s, int peer, int timeout_ms)
 			r = err_set(&err, -EBUSY, "%s", s->err->msg);
 	} else {
 		r = shut_down(s, &s->setup->conf->stop.run, timeout_ms, &err);
-		if (r == 0)
-			finish(s, 0);
+		if (r == 0 || r == SHUTDOWN_LOST) {
+			finish(s, r);
+			*s->err = err;
+		}
 	}
 	log_tee(NULL, NULL);
 	/* Before the answer: who has it may boot again at once. */
-	if (s->done && r == 0)
+	if (s->done && (r == 0 || r == SHUTDOWN_LOST))
 		rundir_remove(s->setup->rundir, s->result == 0);
 	control_reply_send(peer, r == 0 ? CONTROL_DONE : CONTROL_FAILED, r, r == 0 ? NULL : err.msg, NULL, 0);
 }

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "builder.h"
+#include "interop_link.h"
 #include "spawn.h"
 #include "state.h"
 #include "supervise.h"
@@ -22,6 +23,7 @@ struct supervisor {
 	int host[2]; /* the host's mount namespace and root, for chroot_escape */
 	int null_fd, log_fd, signals, listener;
 	struct builder builder;
+	struct interop_link interop; /* WSL */
 	size_t current;          /* the boot command that is waited for */
 	int64_t began, deadline; /* of it, in ms; deadline 0: none */
 	unsigned signals_sent;   /* to a command that takes too long */

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/sysmacros.h>
 
 #include "util.h"
 
@@ -23,21 +24,57 @@ int uevent_open(void)
 	return take_fd(&fd);
 }
 
-bool uevent_is_block(const char *message, size_t len)
+/* The value of NAME=, where the message has it; it ends with a NUL or with the message. */
+static const char *find_value(const char *message, size_t len, const char *name, size_t *value_len)
 {
-	static const char wanted[] = "SUBSYSTEM=block";
-	size_t n;
+	size_t name_len = strlen(name), n;
 
 	for (size_t at = 0; at < len; at += n + 1) {
 		n = strnlen(message + at, len - at);
-		if (n == sizeof wanted - 1 && memcmp(message + at, wanted, n) == 0)
-			return true;
+		if (n > name_len && memcmp(message + at, name, name_len) == 0 && message[at + name_len] == '=') {
+			*value_len = n - name_len - 1;
+			return message + at + name_len + 1;
+		}
 	}
-	return false;
+	return NULL;
+}
+
+bool uevent_is_block(const char *message, size_t len)
+{
+	size_t n = 0;
+	const char *value = find_value(message, len, "SUBSYSTEM", &n);
+
+	return value && n == 5 && memcmp(value, "block", n) == 0;
+}
+
+static bool find_number(const char *message, size_t len, const char *name, unsigned *number)
+{
+	size_t n = 0;
+	const char *value = find_value(message, len, name, &n);
+
+	*number = 0;
+	for (size_t i = 0; value && i < n && value[i] >= '0' && value[i] <= '9'; i++)
+		*number = *number * 10 + (unsigned)(value[i] - '0');
+	return value && n > 0;
+}
+
+dev_t uevent_device(const char *message, size_t len)
+{
+	unsigned maj, min;
+
+	return find_number(message, len, "MAJOR", &maj) && find_number(message, len, "MINOR", &min) ? makedev(maj, min) : 0;
+}
+
+static void add_device(struct uevent_devices *devices, dev_t dev)
+{
+	if (devices->count == sizeof devices->dev / sizeof *devices->dev)
+		devices->all = true;
+	else if (dev)
+		devices->dev[devices->count++] = dev;
 }
 
 /* Takes everything that is queued. Returns whether any of it is reason for a look. */
-static bool uevent_drain(int fd)
+static bool uevent_drain(int fd, struct uevent_devices *devices)
 {
 	char message[MESSAGE_MAX];
 	bool block = false;
@@ -55,20 +92,29 @@ static bool uevent_drain(int fd)
 		 * ENOBUFS: the queue overflowed, and what was lost may have been the event that we wait for. A process may send to the group too (nl_pid
 		 * is then its own): no harm, but no event either.
 		 */
-		if (n < 0 || (from.nl_pid == 0 && uevent_is_block(message, (size_t)n)))
+		if (n < 0)
+			block = devices->all = true;
+		else if (from.nl_pid == 0 && uevent_is_block(message, (size_t)n)) {
+			add_device(devices, uevent_device(message, (size_t)n));
 			block = true;
+		}
 	}
 }
 
-bool uevent_wait(int fd, int timeout_ms)
+bool uevent_wait(int fd, int other, int timeout_ms, struct uevent_devices *devices)
 {
 	int64_t deadline = util_now_ms() + timeout_ms;
-	struct pollfd wait = { .fd = fd, .events = POLLIN }; /* poll(2) ignores a negative descriptor and sleeps */
+	/* poll(2) ignores a negative descriptor and sleeps */
+	struct pollfd wait[] = { { .fd = fd, .events = POLLIN }, { .fd = other, .events = POLLIN } };
 	int64_t left;
 
 	while ((left = deadline - util_now_ms()) > 0) {
-		if (poll(&wait, 1, (int)left) > 0 && uevent_drain(fd))
+		if (poll(wait, 2, (int)left) <= 0)
+			continue;
+		if (uevent_drain(fd, devices))
 			return true;
+		if (wait[1].revents)
+			return false;
 	}
 	return false;
 }

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include <cmocka.h>
 
@@ -241,6 +242,20 @@ static void test_uevent(void **state)
 	assert_false(IS_BLOCK("add@/x\0SUBSYSTEM=bloc"));
 	assert_false(IS_BLOCK("\0\0\0"));
 	assert_false(uevent_is_block("", 0));
+	assert_false(IS_BLOCK("add@/x\0SUBSYSTEM="));
+}
+
+#define DEVICE(literal) uevent_device(literal, sizeof(literal) - 1)
+
+static void test_uevent_device(void **state)
+{
+	(void)state;
+	assert_int_equal(DEVICE("add@/x\0SUBSYSTEM=block\0MAJOR=8\0MINOR=53\0"), makedev(8, 53));
+	assert_int_equal(DEVICE("add@/x\0MINOR=1048575\0MAJOR=259"), makedev(259, 1048575));
+	assert_int_equal(DEVICE("add@/x\0MAJOR=8"), 0);
+	assert_int_equal(DEVICE("add@/x\0MAJOR=\0MINOR=1\0"), 0);
+	assert_int_equal(DEVICE("add@/x\0XMAJOR=8\0MINOR=1\0"), 0);
+	assert_int_equal(uevent_device("", 0), 0);
 }
 
 int main(void)
@@ -256,6 +271,7 @@ int main(void)
 		cmocka_unit_test(test_describe_counts_the_rest),
 		cmocka_unit_test(test_hostile_labels),
 		cmocka_unit_test(test_uevent),
+		cmocka_unit_test(test_uevent_device),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

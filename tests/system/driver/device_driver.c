@@ -74,7 +74,7 @@ static int find(char **argv, struct err *err)
 	conf.root.wait_ms = argv[1] ? atoi(argv[1]) : 0;
 	conf.root.type = argv[1] && argv[2] ? argv[2] : any;
 	conf.root.partition = argv[1] && argv[2] && argv[3] ? atoi(argv[3]) : 0;
-	ret = device_find(&found, &conf, tell_tick, NULL, err);
+	ret = device_find(&found, &conf, &(struct device_wait){ .tick = tell_tick }, err);
 	if (ret == 0)
 		printf("%s %s %s %llu %llu\n", kinds[found.kind], found.path, or_dash(found.type), (unsigned long long)found.offset,
 		       (unsigned long long)found.size);
@@ -85,10 +85,11 @@ static int find(char **argv, struct err *err)
 /* Sleeps until the kernel tells of a block device, with no look behind it. */
 static int wait_event(void)
 {
+	struct uevent_devices devices = { 0 };
 	int fd = uevent_open();
 
 	tell_tick(NULL, 0);
-	puts(uevent_wait(fd, 30000) ? "event" : "nothing came");
+	puts(uevent_wait(fd, -1, 30000, &devices) ? "event" : "nothing came");
 	return fd;
 }
 
