@@ -37,7 +37,7 @@ DEPS_bed   = mmdebstrap e2fsprogs fdisk util-linux mount
 DEPS_demo  = $(DEPS_build) $(DEPS_bed)
 DEPS_check = $(DEPS_demo) libcmocka-dev perl strace procps psmisc libcap2-bin
 DEPS_vm    = $(DEPS_demo) perl cpio qemu-system-x86 qemu-utils openssh-client
-DEPS_lint  = $(DEPS_build) clang clang-format clang-tidy cppcheck shellcheck mandoc libcmocka-dev
+DEPS_lint  = $(DEPS_build) clang clang-format clang-tidy cppcheck shellcheck mandoc libxml2-utils libcmocka-dev
 DEPS_bench = $(DEPS_build) bubblewrap busybox-static
 
 # Installs what is missing, or says what to type. Not on a Debian: the compiler tells what is missing.
@@ -240,7 +240,7 @@ format:
 	clang-format -i $(LINT_C) $(LINT_H)
 
 # Each linter is a target of its own: `make -k lint` runs them all, also where one has something to say.
-LINT = lint-format lint-cppcheck lint-shell lint-man lint-tidy
+LINT = lint-format lint-cppcheck lint-shell lint-man lint-xml lint-tidy
 .PHONY: $(LINT)
 lint: $(LINT)
 $(LINT): | deps-lint
@@ -260,25 +260,32 @@ lint-shell:
 lint-man:
 	$(if $(MAN),mandoc -Tlint -W warning $(MAN))
 
+# The task is plain ASCII as well, without a byte order mark: schtasks takes nothing else that xmllint takes.
+lint-xml:
+	xmllint --noout conf/windows/*.xml
+	! LC_ALL=C grep -n '[^ -~]' conf/windows/*.xml
+
 lint-tidy:
 	@printf '%s\n' $(LINT_C) | xargs -P "$$(nproc)" -I FILE sh -c 'echo "  TIDY	FILE"; clang-tidy --quiet FILE -- $(TIDY_CFLAGS) 2>/dev/null'
 
 TIDY_CFLAGS = -std=c17 -D_GNU_SOURCE -DGCDBOOT_VERSION=\"$(VERSION)\" $(LIB_CFLAGS)
 
 install: all
-	install -d $(DESTDIR)$(sbindir) $(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8 $(DESTDIR)$(docdir) $(DESTDIR)$(unitdir) $(DESTDIR)$(confdir)
+	install -d $(DESTDIR)$(sbindir) $(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8 $(DESTDIR)$(docdir)/windows $(DESTDIR)$(unitdir) $(DESTDIR)$(confdir)
 	install -m 755 $(BUILD)/gcdboot $(BUILD)/chroot_escape $(DESTDIR)$(sbindir)
 	$(foreach page,$(MAN),install -m 644 $(page) $(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(page))) &&) true
 	$(foreach unit,$(wildcard systemd/*.service),sed 's|/usr/local/sbin/|$(sbindir)/|g' $(unit) >$(DESTDIR)$(unitdir)/$(notdir $(unit)) && \
 		chmod 644 $(DESTDIR)$(unitdir)/$(notdir $(unit)) &&) true
 	install -m 644 $(SAMPLES) $(DESTDIR)$(docdir)
+	install -m 644 $(WINDOWS_SAMPLES) $(DESTDIR)$(docdir)/windows
 	@new=$(DESTDIR)$(confdir)/default.conf; \
 	if [ -e "$$new" ] && ! cmp -s conf/default.conf "$$new"; then \
 		echo "$$new is yours and stays; the sample goes to $$new.new"; new=$$new.new; \
 	fi; \
 	install -m 644 conf/default.conf "$$new"
 
-SAMPLES = $(wildcard README.md CHANGELOG.md LICENSE) $(filter-out conf/gcdboot.conf.5 %.c %.h,$(wildcard conf/*))
+WINDOWS_SAMPLES = $(wildcard conf/windows/*)
+SAMPLES = $(wildcard README.md CHANGELOG.md LICENSE) $(filter-out conf/gcdboot.conf.5 conf/windows %.c %.h,$(wildcard conf/*))
 
 # The configuration is the person's: it stays.
 uninstall:
@@ -286,7 +293,8 @@ uninstall:
 	rm -f $(foreach page,$(MAN),$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 	rm -f $(addprefix $(DESTDIR)$(unitdir)/,$(notdir $(wildcard systemd/*.service)))
 	rm -f $(addprefix $(DESTDIR)$(docdir)/,$(notdir $(SAMPLES)))
-	-rmdir $(DESTDIR)$(docdir)
+	rm -f $(addprefix $(DESTDIR)$(docdir)/windows/,$(notdir $(WINDOWS_SAMPLES)))
+	-rmdir $(DESTDIR)$(docdir)/windows $(DESTDIR)$(docdir)
 
 clean:
 	rm -rf $(BUILD)

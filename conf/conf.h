@@ -81,7 +81,7 @@ struct conf {
 	struct {
 		char *attach; /* the disk that Windows is to hand over: \\.\PHYSICALDRIVE1, serial:..., model:...; NULL: none */
 		bool detach;  /* give it back at stop */
-	} wsl; /* read on every host, used on WSL */
+	} wsl;                /* read on every host, used on WSL */
 };
 
 /*

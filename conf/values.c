@@ -491,7 +491,8 @@ int value_disk(struct conf *conf, const struct key *key, const char *value, int 
 		if (!disk)
 			disk = disk_property(value);
 		if (!disk)
-			return err_usage(err, "expected \\\\.\\PHYSICALDRIVE1 (or another number), serial:NUMBER or model:NAME, as Windows knows the disk, not '%s'", value);
+			return err_usage(
+			    err, "expected \\\\.\\PHYSICALDRIVE1 (or another number), serial:NUMBER or model:NAME, as Windows knows the disk, not '%s'", value);
 	}
 	free(*field);
 	*field = disk;

@@ -12,7 +12,8 @@
 
 #define ASK_MS 60000     /* wsl.exe itself waits for the disk for 15 s, and may have to start the service first */
 #define RESOLVE_MS 30000 /* powershell.exe is slow right after Windows has started */
-#define AGAIN_MS 1000
+#define AGAIN_MS 1000    /* after the first failure; each one more adds as much, until it is enough */
+#define AGAIN_MAX_MS 5000
 #define QUOTE_MAX 300 /* of what a program said */
 
 void attach_begin(struct attach *attach, const char *spec, char *const *environment)
@@ -113,7 +114,9 @@ static int later(struct attach *attach)
 {
 	log_info("%s; trying again", attach->why.msg);
 	attach->step = ATTACH_IDLE;
-	attach->again = util_now_ms() + AGAIN_MS;
+	if (attach->tries < AGAIN_MAX_MS / AGAIN_MS)
+		attach->tries++;
+	attach->again = util_now_ms() + (int64_t)attach->tries * AGAIN_MS;
 	return 0;
 }
 
@@ -264,7 +267,8 @@ int attach_give_back(const char *spec, char *const *environment, int limit_ms, s
 	if (r < 0) {
 		size_t len = strlen(err->msg);
 
-		snprintf(err->msg + len, sizeof err->msg - len, "; on Windows, as administrator, type: wsl.exe --unmount %s", drive[0] ? drive : WINDOWS_DRIVE_PREFIX "n");
+		snprintf(err->msg + len, sizeof err->msg - len, "; on Windows, as administrator, type: wsl.exe --unmount %s",
+			 drive[0] ? drive : WINDOWS_DRIVE_PREFIX "n");
 	}
 	return r;
 }

@@ -16,7 +16,8 @@ struct attach {
 	struct windows_run run;
 	int number;        /* of the drive; -1: not known yet */
 	int64_t again;     /* when it is tried again */
-	unsigned failures; /* of wsl.exe */
+	unsigned failures; /* of wsl.exe, which has two places */
+	unsigned tries;    /* that failed, and may succeed later */
 	bool was_attached;
 	struct err why; /* why it has not been handed over so far; "" while nothing has failed */
 };

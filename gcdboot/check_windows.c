@@ -71,10 +71,11 @@ static bool check_interop(struct findings *findings, const struct conf *conf, bo
 
 	if (is_binfmt_missing())
 		findings_add(findings, missing(conf, device),
-			     "`wsl.exe --shutdown` on Windows brings it back; with systemd, `systemctl disable systemd-binfmt` or a WSLInterop.conf in /etc/binfmt.d keeps it",
+			     "`wsl.exe --shutdown` on Windows brings it back; with systemd, `systemctl mask systemd-binfmt` keeps it",
 			     "WSL's entry is missing from /proc/sys/fs/binfmt_misc: the kernel runs no Windows program");
 	if (interop_find(INTEROP_DIR, interop_variable(environment, "WSL_INTEROP"), path, &err) < 0) {
-		findings_add(findings, missing(conf, device), "log on to Windows and start a session of WSL; [interop] enabled = true in /etc/wsl.conf", "%s", err.msg);
+		findings_add(findings, missing(conf, device), "log on to Windows and start a session of WSL; [interop] enabled = true in /etc/wsl.conf", "%s",
+			     err.msg);
 		return false;
 	}
 	findings_add(findings, FINDING_OK, NULL, "interop: %s answers", path);
@@ -128,7 +129,8 @@ static void describe_disk(struct findings *findings, const struct conf *conf, co
 		if (!name)
 			continue;
 		if (disk->letters[0] && !disk->offline)
-			findings_add(findings, missing(conf, device), "take the disk offline in diskmgmt.msc, or close what uses it, where Windows does not hand it over",
+			findings_add(findings, missing(conf, device),
+				     "take the disk offline in diskmgmt.msc, or close what uses it, where Windows does not hand it over",
 				     "%s is %s, and Windows has volumes of it in use: %s", conf->wsl.attach, name, disk->letters);
 		else
 			findings_add(findings, FINDING_OK, NULL, "%s is %s, %s", conf->wsl.attach, name,
@@ -218,7 +220,8 @@ static void check_idle_limits(struct findings *findings, const char *profile, co
 	struct wslconfig config;
 
 	if (!text) {
-		findings_add(findings, FINDING_SPOILS, NULL, "the idle limits of WSL are not known: %s could not be read in time", path ? path : "%USERPROFILE%\\.wslconfig");
+		findings_add(findings, FINDING_SPOILS, NULL, "the idle limits of WSL are not known: %s could not be read in time",
+			     path ? path : "%USERPROFILE%\\.wslconfig");
 		return;
 	}
 	wslconfig_parse(&config, text);
@@ -226,7 +229,8 @@ static void check_idle_limits(struct findings *findings, const char *profile, co
 		findings_add(findings, FINDING_OK, NULL, "the idle limits of WSL are off (%s)", path);
 	if (config.instance_idle >= 0)
 		findings_add(findings, FINDING_SPOILS, "instanceIdleTimeout = -1 below [general] in %USERPROFILE%\\.wslconfig, then `wsl.exe --shutdown`",
-			     "WSL ends a distribution that is idle for %ld s: the OS lives only as long as the session that gcdboot was started in", config.instance_idle / 1000);
+			     "WSL ends a distribution that is idle for %ld s: the OS lives only as long as the session that gcdboot was started in",
+			     config.instance_idle / 1000);
 	if (config.vm_idle >= 0)
 		findings_add(findings, FINDING_SPOILS, "vmIdleTimeout = -1 below [wsl2] in %USERPROFILE%\\.wslconfig, then `wsl.exe --shutdown`",
 			     "WSL ends its virtual machine %ld s after the last distribution: the disk is taken away with it", config.vm_idle / 1000);
@@ -285,10 +289,12 @@ static void check_namespaces(struct findings *findings)
 
 	if (count > 1)
 		findings_add(findings, FINDING_OK, NULL,
-			     "%zu mount namespaces: WSL has one for elevated sessions and one for the others. `enter`, `status` and `stop` work from each", count);
+			     "%zu mount namespaces: WSL has one for elevated sessions and one for the others. `enter`, `status` and `stop` work from each",
+			     count);
 	else
-		findings_add(findings, FINDING_OK, NULL,
-			     "one mount namespace so far; WSL makes a second one for sessions that are not elevated. `enter`, `status` and `stop` work from each");
+		findings_add(
+		    findings, FINDING_OK, NULL,
+		    "one mount namespace so far; WSL makes a second one for sessions that are not elevated. `enter`, `status` and `stop` work from each");
 }
 
 void check_windows(struct findings *findings, const struct conf *conf, const struct table *table, bool device, char *const *environment)

@@ -7,6 +7,7 @@
 
 #include "cmd.h"
 #include "host.h"
+#include "interop_link.h"
 #include "notify.h"
 #include "supervise.h"
 #include "teardown.h"
@@ -72,6 +73,7 @@ static int recover(const struct rundir *rundir, struct state *old, bool *adopt, 
 		r = teardown_mounts(old, -1, UNDO_MS, UNDO_MS, &left, err);
 	if (r == 0)
 		teardown_directories(old);
+	interop_link_remove(old->interop_link);
 	for (size_t i = 0; i < left.count; i++)
 		log_warn("still mounted: %s", left.str[i]);
 	strlist_clear(&left);

@@ -11,6 +11,7 @@
 #include "device.h"
 #include "device_use.h"
 #include "host.h"
+#include "interop_link.h"
 #include "procs.h"
 #include "shutdown.h"
 #include "supervise.h"
@@ -147,8 +148,10 @@ static int stop_orphan(const struct cmd_options *options, struct rundir *rundir,
 		if (r == 0)
 			cmd_tell_not_running(options);
 	}
-	if (r == 0 || r == SHUTDOWN_LOST)
+	if (r == 0 || r == SHUTDOWN_LOST) {
+		interop_link_remove(state.interop_link);
 		rundir_remove(rundir, r == 0);
+	}
 	state_clear(&state);
 	return r;
 }

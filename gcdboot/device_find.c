@@ -15,8 +15,8 @@
 #include "uevent.h"
 
 #define LOOK_EVERY_MS 1000
-#define LOOK_SHARE 10    /* a look that is slow is taken the less often: no more than a tenth of the time */
-#define APPEAR_MS 15000  /* how long a disk that was handed over is waited for at the least: WSL itself tries as long */
+#define LOOK_SHARE 10   /* a look that is slow is taken the less often: no more than a tenth of the time */
+#define APPEAR_MS 15000 /* how long a disk that was handed over is waited for at the least: WSL itself tries as long */
 
 /* What the last look saw. */
 struct look {

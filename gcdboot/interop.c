@@ -117,7 +117,8 @@ int interop_find(const char *dir, const char *preferred, char path[INTEROP_PATH]
 			return 0;
 	}
 	if (count == 0)
-		return err_set(err, -ENOTCONN, "no interop socket in %s, by which Windows programs are run: interop is off, or nobody has logged on to Windows yet", dir);
+		return err_set(err, -ENOTCONN,
+			       "no interop socket in %s, by which Windows programs are run: interop is off, or nobody has logged on to Windows yet", dir);
 	return err_set(err, -ENOTCONN, "none of the %zu interop socket%s in %s answers, by which Windows programs are run: their sessions have ended", count,
 		       count == 1 ? "" : "s", dir);
 }

@@ -10,6 +10,8 @@
 #include "log.h"
 #include "util.h"
 
+#define SOON_MS 300
+#define SOON_LOOKS 10
 #define LOOK_EVERY_MS 15000 /* the file of a socket stays when its session is killed: only a look tells */
 
 /* Where the directory is not there yet, a later look finds it. */
@@ -56,18 +58,18 @@ static bool leads_to(const struct interop_link *link, const char *target)
 	return strcmp(buffer, target) == 0;
 }
 
-/* A socket of that name is WSL's: the process with our number had it once. It is left alone. */
-static bool is_taken(const struct interop_link *link)
+/* A living socket of that name is WSL's own. A dead one is left over from another process that once had our number: nobody misses it. */
+static bool is_taken(const char *path)
 {
 	struct stat st;
 
-	return lstat(link->path, &st) == 0 && !S_ISLNK(st.st_mode);
+	return lstat(path, &st) == 0 && !S_ISLNK(st.st_mode) && !(S_ISSOCK(st.st_mode) && !interop_answers(path));
 }
 
-static void remove_link(const struct interop_link *link)
+void interop_link_remove(const char *path)
 {
-	if (!is_taken(link))
-		unlink(link->path);
+	if (path && !is_taken(path))
+		unlink(path);
 }
 
 /* Made beside and renamed, so that whoever looks always finds one. */
@@ -75,7 +77,7 @@ static bool make_link(const struct interop_link *link, const char *target)
 {
 	char new[INTEROP_PATH + 8];
 
-	if (is_taken(link))
+	if (is_taken(link->path))
 		return false;
 	snprintf(new, sizeof new, "%s.new", link->path);
 	unlink(new);
@@ -86,12 +88,15 @@ static bool make_link(const struct interop_link *link, const char *target)
 	return false;
 }
 
-static void drain(const struct interop_link *link)
+/* Whether something has happened in the directory. */
+static bool drain(const struct interop_link *link)
 {
 	char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+	bool any = false;
 
 	while (read(link->inotify, events, sizeof events) > 0)
-		;
+		any = true;
+	return any;
 }
 
 void interop_link_look(struct interop_link *link)
@@ -101,7 +106,9 @@ void interop_link_look(struct interop_link *link)
 
 	if (!link->active)
 		return;
-	drain(link);
+	/* A socket that has just been made is not listened on yet, and that gives no event. */
+	if (drain(link))
+		link->soon = SOON_LOOKS;
 	link->look_at = util_now_ms() + LOOK_EVERY_MS;
 	watch(link);
 	if (link->target[0] && leads_to(link, link->target) && interop_answers(link->target))
@@ -110,8 +117,12 @@ void interop_link_look(struct interop_link *link)
 		/* With a link to a dead socket the interpreter would look no further up. */
 		if (link->target[0])
 			log_info("%s", err.msg);
-		remove_link(link);
+		interop_link_remove(link->path);
 		link->target[0] = '\0';
+		if (link->soon > 0) {
+			link->soon--;
+			link->look_at = util_now_ms() + SOON_MS;
+		}
 	} else if (make_link(link, found)) {
 		log_info("Windows programs run in the OS by %s, which leads to %s", link->path, found);
 		strcpy(link->target, found);
@@ -124,7 +135,7 @@ void interop_link_end(struct interop_link *link)
 {
 	if (!link->active)
 		return;
-	remove_link(link);
+	interop_link_remove(link->path);
 	cleanup_close(&link->inotify);
 	link->active = false;
 }

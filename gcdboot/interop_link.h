@@ -20,6 +20,7 @@ struct interop_link {
 	char target[INTEROP_PATH];        /* the socket it leads to; "" while none answers */
 	const char *preferred;            /* $WSL_INTEROP of who started us */
 	int64_t look_at;
+	int soon; /* how many looks are still to come quickly */
 };
 
 /* Begins to keep the link. `path` is that of an earlier supervisor that is to be kept up, NULL: /run/WSL/PID_interop of this process. */
@@ -34,5 +35,8 @@ void interop_link_look(struct interop_link *link);
 
 /* Removes the link. */
 void interop_link_end(struct interop_link *link);
+
+/* Removes the link that a supervisor has left which was killed. NULL: nothing. */
+void interop_link_remove(const char *path);
 
 #endif

@@ -137,7 +137,8 @@ static void print_head(const struct report *report, FILE *out)
 		fprintf(out, "  supervisor  gone (pid %d was killed); the OS lives on: `gcdboot` takes it over, `gcdboot stop` stops it\n", state->pid);
 	fprintf(out, "  root        %s on %s\n", device ? device : "?", root ? root : "?");
 	if (report->gone)
-		fprintf(out, "  disk        GONE: it was taken away while the OS runs on it; what is not on it yet is lost. `gcdboot stop` clears away the rest\n");
+		fprintf(out,
+			"  disk        GONE: it was taken away while the OS runs on it; what is not on it yet is lost. `gcdboot stop` clears away the rest\n");
 	fprintf(out, "  source      %s\n", source ? source : "?");
 	if (state->type)
 		fprintf(out, "  type        %s\n", state->type);

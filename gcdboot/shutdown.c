@@ -12,6 +12,7 @@
 #include "attach.h"
 #include "device.h"
 #include "device_use.h"
+#include "host.h"
 #include "log.h"
 #include "procs.h"
 #include "teardown.h"
@@ -21,7 +22,7 @@
 #define LOOK_MS 20   /* between two looks at who is left: a process of a namespace gives no event */
 #define HOLDERS_MS 3000
 #define GIVE_BACK_MS 500 /* for Windows, where nothing of the time is left */
-#define KILL_MS 2000 /* the least time that killed processes and the kernel get after the deadline */
+#define KILL_MS 2000     /* the least time that killed processes and the kernel get after the deadline */
 
 /* Waits for one child until the deadline, reaping whatever else ends meanwhile. Its wait status, or -1 where the time was over. */
 static int wait_child(pid_t pid, int64_t deadline)
@@ -184,12 +185,20 @@ static void tell_holders(const struct state *state)
 	}
 }
 
+/* With mount = host: WSL has two mount namespaces per distribution, and the boot may have been in the other one. */
+static bool is_own_ns(const struct host_ns *ns)
+{
+	struct host_ns own;
+
+	return host_own_ns(&own) < 0 || (own.dev == ns->dev && own.ino == ns->ino);
+}
+
 /*
  * Unmounts until the deadline. Who was on the way into the OS when its processes were ended (`enter`, a boot command just started) is seen only now.
  */
 static int unmount_all(const struct shutdown *shutdown, int64_t term_deadline, int64_t deadline, struct strlist *left, struct err *err)
 {
-	int ns = shutdown->state->namespace_host ? -1 : shutdown->spawn->ns;
+	int ns = shutdown->state->namespace_host && is_own_ns(&shutdown->state->ns) ? -1 : shutdown->spawn->ns;
 
 	/* Asked again after its namespace was let go: -1 would be the host's own, where the same place and number are somebody else's mount. */
 	if (!shutdown->state->namespace_host && ns < 0)
@@ -277,9 +286,10 @@ static bool is_lost(const struct state *state)
 
 static int refuse_lost(const struct state *state, struct err *err)
 {
-	return err_set(err, SHUTDOWN_LOST,
-		       "the OS is stopped and everything is given back, but its disk %s was gone before that: what had not been written to it is lost (check it with fsck)",
-		       state->device);
+	return err_set(
+	    err, SHUTDOWN_LOST,
+	    "the OS is stopped and everything is given back, but its disk %s was gone before that: what had not been written to it is lost (check it with fsck)",
+	    state->device);
 }
 
 int shutdown_run(struct shutdown *shutdown, struct err *err)

@@ -1,6 +1,8 @@
 /* supervise_stop: the ways in which a supervisor ends. */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "control_server.h"
 #include "log.h"
@@ -8,6 +10,8 @@
 #include "shutdown.h"
 #include "supervisor.h"
 #include "teardown.h"
+
+#define LOOK_MS 20
 
 /* Ends the loop: an orderly end, or with the error that s->err holds. */
 static void finish(struct supervisor *s, int r)
@@ -40,6 +44,13 @@ static int shut_down(struct supervisor *s, const struct strlist *commands, int t
 	return r;
 }
 
+/* The builder is dead; what it has started to have a disk attached is our child now, and is to be done with that before the disk is given back. */
+static void wait_children(int timeout_ms)
+{
+	for (int waited = 0; waited < timeout_ms && waitpid(-1, NULL, WNOHANG) >= 0; waited += LOOK_MS)
+		poll(NULL, 0, LOOK_MS);
+}
+
 /* What a builder that was killed has left behind: nothing, but with mount = host. Its own failures it undoes itself. Returns whether nothing is left. */
 static bool undo_building(struct supervisor *s)
 {
@@ -56,6 +67,8 @@ static bool undo_building(struct supervisor *s)
 	strlist_clear(&left);
 	if (r == 0) {
 		teardown_directories(&s->state);
+		if (s->state.detach)
+			wait_children(timeout_ms / 2);
 		shutdown_give_back(&s->state, s->setup->environment, timeout_ms);
 	} else {
 		s->state.phase = PHASE_STUCK;

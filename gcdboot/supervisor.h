@@ -24,10 +24,10 @@ struct supervisor {
 	int null_fd, log_fd, signals, listener;
 	struct builder builder;
 	struct interop_link interop; /* WSL */
-	size_t current;          /* the boot command that is waited for */
-	int64_t began, deadline; /* of it, in ms; deadline 0: none */
-	unsigned signals_sent;   /* to a command that takes too long */
-	off_t output;            /* where its output begins in the boot log */
+	size_t current;              /* the boot command that is waited for */
+	int64_t began, deadline;     /* of it, in ms; deadline 0: none */
+	unsigned signals_sent;       /* to a command that takes too long */
+	off_t output;                /* where its output begins in the boot log */
 	struct peer {
 		int fd;
 	} peers[PEERS_MAX];

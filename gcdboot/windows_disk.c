@@ -144,7 +144,8 @@ char *windows_disk_describe(const struct windows_disk *disk)
 	const char *use = disk->boot || disk->system ? ", Windows runs from it" : "";
 	char *text;
 
-	if (!model || !serial || asprintf(&text, "PHYSICALDRIVE%d (%s%s%s%s)", disk->number, *model ? model : "no model", *serial ? ", serial " : "", serial, use) < 0)
+	if (!model || !serial ||
+	    asprintf(&text, "PHYSICALDRIVE%d (%s%s%s%s)", disk->number, *model ? model : "no model", *serial ? ", serial " : "", serial, use) < 0)
 		return NULL;
 	return text;
 }
@@ -184,7 +185,8 @@ int windows_disk_choose(const struct windows_disks *disks, const char *spec, int
 		return err_set(err, -ENODEV, "Windows has no disk %s; it has %s", name ? name : "of that name", others);
 	}
 	if (found->boot || found->system)
-		return err_set(err, -EBUSY, "PHYSICALDRIVE%d (%s) is the disk that Windows runs from, which cannot be attached", found->number, name ? name : "as asked for");
+		return err_set(err, -EBUSY, "PHYSICALDRIVE%d (%s) is the disk that Windows runs from, which cannot be attached", found->number,
+			       name ? name : "as asked for");
 	*number = found->number;
 	return 0;
 }

@@ -19,7 +19,7 @@
 #define OUTPUT_MAX (32 * 1024) /* with the report's head no more than a pipe holds: whoever is not listening any more cannot keep us */
 #define GRACE_MS 2000          /* how much later than its limit the runner itself is given up */
 #define DRAIN_MS 100           /* for what a program that has ended left in the pipe */
-#define LOOK_MS 50        /* between two looks whether it has ended, which its pipe mostly tells */
+#define LOOK_MS 50             /* between two looks whether it has ended, which its pipe mostly tells */
 #define REPORT_FD 3
 
 /* The report: outcome, status and message as text, then a NUL, then the bytes that the program printed. The runner's end closes it. */
@@ -162,10 +162,11 @@ static void tell_not_started(const struct runner *runner, int error)
 	char message[PATH_MAX + 256];
 
 	if (error == ENOEXEC) {
-		snprintf(message, sizeof message,
-			 "the kernel does not run %s: WSL's entry for it is gone from /proc/sys/fs/binfmt_misc (systemd-binfmt drops it), `wsl.exe --shutdown` on Windows "
-			 "brings it back",
-			 runner->program);
+		snprintf(
+		    message, sizeof message,
+		    "the kernel does not run %s: WSL's entry for it is gone from /proc/sys/fs/binfmt_misc (systemd-binfmt drops it), `wsl.exe --shutdown` on Windows "
+		    "brings it back",
+		    runner->program);
 		report(runner, WINDOWS_NO_BINFMT, 0, message);
 	}
 	snprintf(message, sizeof message, "cannot run %s: %s", runner->program, strerror(error));

@@ -31,6 +31,6 @@ static int take(void *arg, const char *section, const char *name, const char *va
 void wslconfig_parse(struct wslconfig *config, const char *text)
 {
 	*config = (struct wslconfig){ .instance_idle = WSLCONFIG_INSTANCE_IDLE, .vm_idle = WSLCONFIG_VM_IDLE };
-	/* inih's own limits (a line of 200 bytes, no word about errors) do no harm here: WSL is not stricter about a file that is not ours. */
+	/* inih's limits (a line of 200 bytes, no word about errors) do no harm here: two short lines are looked for, and the file is not ours to judge. */
 	ini_parse_string(text, take, config);
 }

@@ -258,16 +258,15 @@ static void note_attached(int number, bool attached)
 	FILE *in = fopen(DIR_ "attached", "re"), *out = fopen(DIR_ "attached.new", "we");
 	int n;
 
-	if (!out)
-		return;
-	while (in && fscanf(in, "%d", &n) == 1)
+	while (in && out && fscanf(in, "%d", &n) == 1)
 		if (n != number)
 			fprintf(out, "%d\n", n);
-	if (attached)
+	if (attached && out)
 		fprintf(out, "%d\n", number);
 	if (in)
 		fclose(in);
-	fclose(out);
+	if (out)
+		fclose(out);
 	rename(DIR_ "attached.new", DIR_ "attached");
 }
 

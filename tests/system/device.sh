@@ -326,6 +326,18 @@ is "$out" "block /dev/block/7:$minor ext4 0 0" "a node with the name of another 
 run static_dev "'$driver' find LABEL=gcdt-one"
 like "$err" '^no filesystem with LABEL=gcdt-one \(waited 0 s\); what there is: nothing' "no node at all: left out"
 
+# ---- a look after an event: what has had none is not opened, so that a slow device does not hold it up
+
+# opened DEVICE: how often the driver opened it.
+opened() {
+	grep -c "openat(.*\"$1\"" "$T/trace"
+}
+run strace -e trace=openat -o "$T/trace" "$driver" rescan "$one"
+is "$status" 0 "a second look"
+is "$(opened "$one") $(opened "$two")" "2 1" "opens the device of the event, and no other"
+like "$out" "$two gcdt-two" "but knows of both"
+like "$out" "$one gcdt-one" "with what is on them"
+
 # ---- fsck
 run "$driver" fsck "$one" ext4
 is "$status" 0 "fsck of a clean filesystem"

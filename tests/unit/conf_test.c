@@ -198,6 +198,8 @@ static void assert_default_scalars(const struct conf *conf)
 	assert_list(&conf->env_pass, LIST("WSL_*", "TERM", "LANG"));
 	assert_int_equal(conf->boot.timeout_ms, 0);
 	assert_int_equal(conf->stop.timeout_ms, 8000);
+	assert_null(conf->wsl.attach);
+	assert_false(conf->wsl.detach);
 }
 
 static void assert_defaults(const struct conf *conf)
@@ -357,6 +359,8 @@ static void test_wsl2_conf(void **state)
 	assert_string_equal(o.conf.root.path, "/usr/local/GCD");
 	assert_true(strlist_has(&o.conf.bind.exclude, "/mnt/wslg/distro"));
 	assert_true(strlist_has(&o.conf.env_pass, "WSL*"));
+	assert_string_equal(o.conf.wsl.attach, "\\\\.\\PHYSICALDRIVE1");
+	assert_false(o.conf.wsl.detach);
 	assert_default_commands(&o.conf);
 	outcome_clear(&o);
 }
@@ -443,6 +447,38 @@ static void test_sources(void **state)
 			assert_null(o.conf.root.path);
 		else
 			assert_string_equal(o.conf.root.path, "/usr/local/GCD");
+		outcome_clear(&o);
+	}
+}
+
+static void test_disks(void **state)
+{
+	static const struct {
+		const char *text, *attach;
+	} disks[] = {
+		{ "\\\\.\\PHYSICALDRIVE1", "\\\\.\\PHYSICALDRIVE1" },
+		{ "\\\\.\\physicaldrive12", "\\\\.\\PHYSICALDRIVE12" },
+		{ "PhysicalDrive0", "\\\\.\\PHYSICALDRIVE0" },
+		{ "PHYSICALDRIVE007", "\\\\.\\PHYSICALDRIVE7" },
+		{ "serial:WD-1234", "serial:WD-1234" },
+		{ "Serial: WD 12 ;34", "serial:WD 12" },
+		{ "model:WDC WD80EFZX", "model:WDC WD80EFZX" },
+		{ "", NULL },
+	};
+
+	for (size_t i = 0; i < sizeof disks / sizeof *disks; i++) {
+		struct outcome o;
+		char text[256];
+
+		snprintf(text, sizeof text, "[wsl]\nattach = PHYSICALDRIVE9\ndetach = yes\n[host " HOST "]\nwsl.attach = %s\n", disks[i].text);
+		read_bytes(&o, *state, text, strlen(text));
+		if (o.ret < 0)
+			fail_msg("%s", o.err.msg);
+		assert_true(o.conf.wsl.detach);
+		if (disks[i].attach)
+			assert_string_equal(o.conf.wsl.attach, disks[i].attach);
+		else
+			assert_null(o.conf.wsl.attach);
 		outcome_clear(&o);
 	}
 }
@@ -598,7 +634,7 @@ static void test_bad_sections(void **state)
 	static const struct bad bad[] = {
 		{ "[rot]\n", 1, "unknown section [rot], did you mean [root]?" },
 		{ "[Root]\n", 1, "unknown section [Root], did you mean [root]?" },
-		{ "[root]\n[wsl]\n", 2, "unknown section [wsl]" },
+		{ "[root]\n[wls]\n", 2, "unknown section [wls], did you mean [wsl]?" },
 		{ "[confirm]\n", 1, "unknown section [confirm]" },
 		{ "[hots kayano]\n", 1, "unknown section [hots kayano], did you mean [host NAME]?" },
 		{ "[host]\n", 1, "expected [host NAME] with one name, not [host]" },
@@ -672,6 +708,26 @@ static void test_bad_paths(void **state)
 		{ "[bind]\nextra = /a:/\n", 2, "extra: / is the root itself, name a place below it as in /a:/mnt/host" },
 		{ "[bind]\nexclude = snap/*\n", 2, "exclude: pattern must begin with '/' or a wildcard, not 'snap/*'" },
 		{ "[host other]\nroot.path = x\n", 2, "root.path: path must be absolute, not 'x'" },
+	};
+
+	ALL_REFUSED(*state, bad);
+}
+
+#define DISK_FORMS "attach: expected \\\\.\\PHYSICALDRIVE1 (or another number), serial:NUMBER or model:NAME, as Windows knows the disk, not "
+
+static void test_bad_disks(void **state)
+{
+	static const struct bad bad[] = {
+		{ "[wsl]\nattach = 1\n", 2, DISK_FORMS "'1'" },
+		{ "[wsl]\nattach = /dev/sdd\n", 2, DISK_FORMS "'/dev/sdd'" },
+		{ "[wsl]\nattach = \\\\.\\PHYSICALDRIVE\n", 2, DISK_FORMS "'\\\\.\\PHYSICALDRIVE'" },
+		{ "[wsl]\nattach = PHYSICALDRIVE1x\n", 2, DISK_FORMS "'PHYSICALDRIVE1x'" },
+		{ "[wsl]\nattach = PHYSICALDRIVE99999999999999999999\n", 2, DISK_FORMS "'PHYSICALDRIVE99999999999999999999'" },
+		{ "[wsl]\nattach = serial:\n", 2, DISK_FORMS "'serial:'" },
+		{ "[wsl]\nattach = serial: \n", 2, DISK_FORMS "'serial:'" },
+		{ "[wsl]\nattach = serail:x\n", 2, DISK_FORMS "'serail:x'" },
+		{ "[wsl]\ndetach = maybe\n", 2, "detach: expected yes or no, not 'maybe'" },
+		{ "[wsl]\natach = PHYSICALDRIVE1\n", 2, "unknown key 'atach' in [wsl], did you mean 'attach'?" },
 	};
 
 	ALL_REFUSED(*state, bad);
@@ -1131,6 +1187,8 @@ int main(void)
 		cmocka_unit_test(test_openvz_conf),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_sources),
+		cmocka_unit_test(test_disks),
+		cmocka_unit_test(test_bad_disks),
 		cmocka_unit_test(test_path_with_directory_source),
 		cmocka_unit_test(test_sections_reopened),
 		cmocka_unit_test(test_indentation_is_nothing),

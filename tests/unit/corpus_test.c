@@ -15,6 +15,7 @@
 #include "../../gcdboot/path.h"
 #include "../../gcdboot/plan.h"
 #include "../../gcdboot/util.h"
+#include "../../gcdboot/windows_drive.h"
 
 #define CORPUS "../shared/mount-corpus"
 
@@ -43,8 +44,40 @@ static const char *deserved_error(const char *file)
 	return NULL;
 }
 
+/* Which drives of Windows these tables show. Those that are not here show none. */
+static const struct {
+	const char *file;
+	const char *drives; /* the mount points, those of C: first */
+} windows[] = {
+	{ "wsl1.mounts", " /mnt/c /mnt/d" },
+	{ "wsl2-2020-win10-nosystemd-cgv1.mounts", " /mnt/c /mnt/d" },
+	{ "wsl2-2024-5.15-nosystemd-cgv1-docker.mounts", " /mnt/c" },
+	{ "wsl2-2025-6.6-systemd-dockerdesktop.mounts", " /mnt/c /mnt/d /mnt/e" },
+};
+
+static void check_drives(const char *file, const struct table *table, const struct plan *plan)
+{
+	struct windows_drive drives[WINDOWS_DRIVES_MAX];
+	size_t count = windows_drives(table, drives);
+	const char *wanted = "";
+	char found[256] = "";
+
+	for (size_t i = 0; i < sizeof windows / sizeof *windows; i++)
+		if (strcmp(file, windows[i].file) == 0)
+			wanted = windows[i].drives;
+	for (size_t i = 0; i < count; i++)
+		sprintf(found + strlen(found), " %.20s", drives[i].target);
+	if (strcmp(found, wanted) != 0)
+		fail_msg("%s: drives%s instead of%s", file, found, wanted);
+	/* The disk is attached only where there is a Windows to ask. */
+	assert_int_equal(plan->step[0].kind, count ? STEP_ATTACH : STEP_FIND);
+	if (count)
+		assert_string_equal(plan->step[0].target, "/mnt/c");
+}
+
 static struct conf basic_conf(void)
 {
+	static char attach[] = "serial:it's";
 	static char source[] = "LABEL=/", value[] = "/", path[] = "/usr/local/GCD", type[] = "auto", options[] = "defaults";
 	struct conf conf = { 0 };
 
@@ -55,6 +88,7 @@ static struct conf basic_conf(void)
 	conf.root.type = type;
 	conf.root.options = options;
 	conf.bind.all = conf.bind.create = true;
+	conf.wsl.attach = attach;
 	return conf;
 }
 
@@ -148,6 +182,7 @@ static void check_table(const char *dir, const char *file)
 		fail_msg("%s: planned, though it has no %s", file, missing);
 	}
 	check_plan(&plan, &table);
+	check_drives(file, &table, &plan);
 	plan_clear(&plan);
 	table_clear(&table);
 	strlist_clear(&conf.bind.exclude);

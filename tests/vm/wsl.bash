@@ -31,7 +31,7 @@ wsl_machine() {
 	mkfifo "$T/wsl/plug.in" "$T/wsl/plug.out"
 	vm_initrd "$BUILD/vm/wsl.cpio"
 	vm_cmdline "rdinit=/wsl_init console=ttyS0 net.ifnames=0 panic=30 quiet loglevel=4 wsl.drive=$drive"
-	# One device for each mount, as a device has one user. The port is the first one: /dev/vport2p1.
+	# One device for each mount, as a device has one user.
 	vm_args -fsdev "local,id=c,path=$T/wsl/c,security_model=none" \
 		-device 'virtio-9p-pci,fsdev=c,mount_tag=C:\' -device 'virtio-9p-pci,fsdev=c,mount_tag=C:\' \
 		-fsdev "local,id=drivers,path=$T/wsl/drivers,security_model=none,readonly=on" -device virtio-9p-pci,fsdev=drivers,mount_tag=drivers \
@@ -96,30 +96,33 @@ $(printf '%s\n' "${@:2}")
 END"
 }
 
-# wsl_exe NAME COMMAND: the session NAME, elevated, in which a shell runs COMMAND: what a task of Windows starts. It goes on when this returns.
-wsl_exe() {
-	vm_serial "cd / && $bed/wsl_session elevated $1 sh -c '$2'"
+# wsl_begin NAME COMMAND: a session of that name, elevated, in which a shell runs COMMAND, as a task of Windows starts it. It goes on when this returns.
+wsl_begin() {
+	vm_serial "cd / && $bed/wsl_session ${3:-elevated} $1 sh -c '$2'"
 }
 
-# session NAME FILE: what is in a file of the session: out, err, status (not there before it has ended), pid.
-session() {
+# wsl_file NAME FILE: what is in a file of the session: out, err, pid, and, when it has ended, status.
+wsl_file() {
 	vm_serial "cat $windows_dir/session/$1/$2"
 }
 
-# session_ends NAME: waits for that; its exit status in $status, its output in $out and $err.
-session_ends() {
+# wsl_end NAME [SECONDS]: waits for the end of COMMAND; its exit status in $status, its output in $out and $err.
+wsl_end() {
 	wait_for "${2:-120}" vm_serial "test -e $windows_dir/session/$1/status" || { status=none && return 1; }
-	status=$(session "$1" status)
-	out=$(session "$1" out)
-	err=$(session "$1" err)
+	status=$(wsl_file "$1" status)
+	out=$(wsl_file "$1" out)
+	err=$(wsl_file "$1" err)
 }
 
-# ordinary COMMAND: in a session that is not elevated, which has a mount namespace of its own; like `run`.
-ordinary() {
-	local name=ordinary.$((++sessions))
+# elevated COMMAND, ordinary COMMAND: like `run`, in a session of its own, elevated or not: each kind has its own mount namespace.
+elevated() {
+	wsl_begin $((++sessions)) "$1" elevated
+	wsl_end "$sessions"
+}
 
-	vm_serial "cd / && $bed/wsl_session ordinary $name sh -c '$1'"
-	session_ends "$name"
+ordinary() {
+	wsl_begin $((++sessions)) "$1" ordinary
+	wsl_end "$sessions"
 }
 sessions=0
 
@@ -128,7 +131,23 @@ wsl_up() {
 	wait_for "$1" vm_serial 'gcdboot status | grep -q "^state  *running"'
 }
 
-# wsl_log: each program of Windows that was run.
+# wsl_log: each program of Windows that was run, as wsl_windows has begun anew.
 wsl_log() {
 	vm_serial "cat $windows_dir/log 2>/dev/null"
+}
+
+# wsl_root: the root's filesystem on the disk, for the programs of e2fsprogs, while nobody has it mounted.
+wsl_root() {
+	echo "$disk?offset=$((512 * $(sfdisk -d "$disk" | sed -n 's/.*start= *\([0-9]*\),.*name="root".*/\1/p')))"
+}
+
+# wsl_disk_is_clean: it was unmounted in order, and is whole.
+wsl_disk_is_clean() {
+	dumpe2fs -h "$(wsl_root)" 2>/dev/null | grep -E '^Filesystem state: +clean$' && e2fsck -fn "$(wsl_root)"
+}
+
+# wsl_no_disk: the disk is with Windows, however it came here.
+wsl_no_disk() {
+	vm_pull 2>/dev/null
+	vm_serial ": >$windows_dir/attached"
 }

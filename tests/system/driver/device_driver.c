@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../../../gcdboot/cmd.h"
@@ -82,6 +83,22 @@ static int find(char **argv, struct err *err)
 	return ret;
 }
 
+/* Looks at all devices, and once more after an event of NODE. */
+static int rescan(const char *node, struct err *err)
+{
+	struct device_list list;
+	struct stat st;
+	int ret = stat(node, &st) < 0 ? -1 : device_scan(&list, err);
+
+	if (ret < 0)
+		return ret;
+	ret = device_rescan(&list, &st.st_rdev, 1, err);
+	for (size_t i = 0; ret == 0 && i < list.count; i++)
+		printf("%s %s\n", list.device[i].node, or_dash(list.device[i].label));
+	device_list_clear(&list);
+	return ret;
+}
+
 /* Sleeps until the kernel tells of a block device, with no look behind it. */
 static int wait_event(void)
 {
@@ -102,6 +119,8 @@ int main(int argc, char **argv)
 
 	if (strcmp(command, "scan") == 0)
 		return finish(scan(&err), &err);
+	if (strcmp(command, "rescan") == 0 && argc > 2)
+		return finish(rescan(argv[2], &err), &err);
 	if (strcmp(command, "find") == 0 && argc > 2)
 		return finish(find(argv + 2, &err), &err);
 	if (strcmp(command, "list") == 0)
@@ -115,6 +134,6 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(command, "event") == 0)
 		return wait_event() < 0;
-	fputs("usage: device_driver scan|find|list|fsck|free|event ...\n", stderr);
+	fputs("usage: device_driver scan|rescan|find|list|fsck|free|event ...\n", stderr);
 	return 2;
 }

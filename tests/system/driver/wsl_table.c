@@ -20,8 +20,9 @@ int __wrap_table_read(struct table *table, const char *path, struct err *err)
 		if (strcmp(mount->type, "tmpfs") != 0 || !isalpha((unsigned char)mount->source[0]) || strcmp(mount->source + 1, ":\\") != 0)
 			continue;
 		mount->type = "9p";
-		mount->super_options = mount->source[0] == 'C' ? "rw,aname=drvfs;path=C:\\;uid=0;gid=0;symlinkroot=/mnt/,cache=0x5,access=client,msize=65536,trans=fd,rfd=4,wfd=4"
-							       : "rw,aname=drvfs;path=D:\\;uid=0;gid=0;symlinkroot=/mnt/,cache=0x5,access=client,msize=65536,trans=fd,rfd=4,wfd=4";
+		mount->super_options = mount->source[0] == 'C'
+					   ? "rw,aname=drvfs;path=C:\\;uid=0;gid=0;symlinkroot=/mnt/,cache=0x5,access=client,msize=65536,trans=fd,rfd=4,wfd=4"
+					   : "rw,aname=drvfs;path=D:\\;uid=0;gid=0;symlinkroot=/mnt/,cache=0x5,access=client,msize=65536,trans=fd,rfd=4,wfd=4";
 	}
 	return r;
 }
