@@ -126,9 +126,10 @@ ordinary() {
 }
 sessions=0
 
-# wsl_up SECONDS: until the OS is up.
+# wsl_up [SECONDS]: until the OS is up; fails at once where the session NAME has ended.
 wsl_up() {
-	wait_for "$1" vm_serial 'gcdboot status | grep -q "^state  *running"'
+	wait_for "${2:-180}" vm_serial "gcdboot status | grep -q ': up since' || test -e $windows_dir/session/$1/status" &&
+		vm_serial "! test -e $windows_dir/session/$1/status"
 }
 
 # wsl_log: each program of Windows that was run, as wsl_windows has begun anew.

@@ -46,7 +46,7 @@ like "$out$err" 'LABEL=/ is not there yet: Windows is asked at boot for \\\\\.\\
 like "$out$err" 'Windows programs are run from /mnt/c' "where Windows is"
 like "$out$err" 'interop: /run/WSL/[0-9]+_interop answers' "the interop socket"
 like "$out$err" 'this session is elevated' "that it is elevated"
-like "$out$err" 'PHYSICALDRIVE1.* WDC WD80EFZX.*which Windows does not use' "the drive"
+like "$out$err" 'PHYSICALDRIVE1 \(WDC WD80EFZX, serial WD-1234\), which Windows does not use' "the drive"
 like "$out$err" 'idle limits of WSL are off' "the idle limits"
 like "$out$err" 'one mount namespace so far' "and the mount namespaces"
 vm_serial "sh $bed/ordinary"
@@ -61,15 +61,15 @@ before=$(vm_serial 'cat /proc/self/mountinfo /proc/swaps')
 
 vm_serial "setsid $bed/uevents >$windows_dir/uevents 2>&1 &"
 wsl_begin task "cd $drive/$system32 && exec gcdboot"
-ok "gcdboot, started by a task of Windows without a terminal: up" wsl_up 180
+ok "gcdboot, started by a task of Windows without a terminal: up" wsl_up task
 task=$(wsl_file task err)
 diag "$task"
 like "$task" 'ok finding LABEL=/: not there yet' "it looks for the label first"
 like "$task" 'ok attaching \\\\\.\\PHYSICALDRIVE1 \(' "has Windows attach the disk, where it is missing"
 like "$task" 'ok waiting for LABEL=/: /dev/sda3, ext4 \(1?[0-9]\.' "and waits for it, 10 s"
 like "$(wsl_log)" "wsl.exe cwd=/mnt/c socket=/run/WSL/[0-9]+_interop utf8=1 --mount \\\\\\\\.\\\\PHYSICALDRIVE1 --bare -> 0" "wsl.exe ran from its drive, in UTF-8"
-diag "seconds from the partition's uevent to the mounted root (in the emulated machine):" \
-	"$(vm_serial "awk '\$3 == \"sda3\" { at[\$2] = \$1 } END { print at[\"mounted\"] - at[\"add\"] }' $windows_dir/uevents")"
+diag "$(vm_serial "cat $windows_dir/uevents; awk '\$3 == \"sda3\" { at[\$2] = \$1 }
+	END { print \"seconds from the uevent of the partition to its mount, emulated: \" at[\"mounted\"] - at[\"add\"] }' $windows_dir/uevents")"
 ok "it stays in the foreground" vm_serial "! test -e $windows_dir/session/task/status"
 
 ok "ssh to port 22 is answered" vm_wait_ssh 22 || vm_give_up
@@ -78,16 +78,15 @@ like "$out" 'PRETTY_NAME="GCD OS' "by the OS"
 unlike "$out" 'WSL_INTEROP' "whose environment knows nothing of WSL"
 run vm_ssh 22 "cd /mnt/c && /mnt/c/$system32/cmd.exe /c ver"
 like "$status $out" '^0 .*Microsoft Windows' "all the same, a program of Windows runs there"
-run vm_ssh 22 'cat /mnt/c/Users/me/.wslconfig /usr/lib/wsl/drivers/nv_dispi.inf /mnt/wslg/versions.txt /mnt/wsl/resolv.conf; ls /usr/lib/wsl/lib; touch /init; findmnt -no FSTYPE /init'
-like "$out" 'vmIdleTimeout.*inf.*WSLg.*nameserver.*libcuda.*rootfs' "the drive, the drivers and the mounted files are there"
-like "$err" '/init.*Read-only file system' "/init read-only, as on the host"
+run vm_ssh 22 'cat /mnt/c/Users/me/.wslconfig /usr/lib/wsl/drivers/nv_dispi.inf /mnt/wslg/versions.txt /mnt/wsl/resolv.conf; ls /usr/lib/wsl/lib; findmnt -no FSTYPE,OPTIONS /init'
+like "$out" 'vmIdleTimeout.*inf.*WSLg.*nameserver.*libcuda.*rootfs +ro' "the drive, the drivers and the mounted files are there"
 run vm_ssh 22 'chroot_escape cat /etc/hosts'
 like "$out" '127.0.0.1 localhost wsl' "chroot_escape leads to the host"
 
 # ---- the other mount namespace
 
 ordinary 'gcdboot status'
-like "$status $out" '^0 .*state +running' "status, from a session that is not elevated"
+like "$status $out" '^0 default: up since' "status, from a session that is not elevated"
 like "$out" 'attached +\\\\\.\\PHYSICALDRIVE1 of Windows' "tells of the drive"
 ordinary 'gcdboot enter -- cat /etc/os-release'
 like "$status $out" '^0 .*GCD OS' "so does enter lead into the OS"
@@ -100,7 +99,7 @@ relay=$(wsl_file task pid)
 vm_serial "kill -TERM $relay"
 ok "the session is closed, with HUP and broken pipes" wait_for 60 vm_serial "! kill -0 $relay"
 ordinary 'gcdboot status'
-like "$out" 'state +running' "the OS lives on"
+like "$out" '^default: up since' "the OS lives on"
 run vm_ssh 22 'svstat /service/*'
 like "$out" 'sshd: up.*witness: up' "with its services"
 ok "and finds another interop socket" wait_for 60 vm_ssh 22 "cd /mnt/c && /mnt/c/$system32/cmd.exe /c ver"
@@ -117,11 +116,11 @@ like "$err" 'ok detaching \\\\\.\\PHYSICALDRIVE1' "and detaches"
 like "$(wsl_log)" 'wsl.exe .*--unmount \\\\\.\\PHYSICALDRIVE1 -> 0' "by wsl.exe --unmount"
 ok "the disk is gone" wait_for 60 vm_serial '! test -e /dev/sda'
 ok "its filesystem is clean" wsl_disk_is_clean
-ok "the OS's services had TERM" grep -q '^TERM' <(debugfs -R 'cat /var/log/witness' "$(wsl_root)" 2>/dev/null)
+like "$(debugfs -R 'cat /var/log/witness' "$(wsl_root)" 2>&1)" 'TERM' "the OS's services had TERM"
 is "$(vm_serial 'cat /proc/self/mountinfo /proc/swaps')" "$before" "the host's mounts are as they were"
 ordinary 'cat /proc/self/mountinfo; cat /mnt/c/Users/me/.wslconfig'
 is "$out" "$ordinary_before" "those of the other namespace, too"
-is "$(vm_serial 'ls /run/gcdboot/default; find /run/WSL -type l')" '' "and nothing else is left"
+is "$(vm_serial 'ls -A /run/gcdboot; find /run/WSL -type l')" '' "and nothing else is left"
 
 # ---- the program and its configuration lie on the drive, and the disk is there already
 
@@ -131,7 +130,7 @@ vm_serial 'rm /usr/local/sbin/gcdboot /etc/gcdboot/default.conf'
 vm_plug "$disk"
 vm_serial "echo 1 >$windows_dir/attached"
 wsl_begin drive "cd $drive/bin && exec ./gcdboot -c gcd.conf"
-ok "from /mnt/c/bin, with its configuration beside it: up" wait_for 180 vm_serial "$drive/bin/gcdboot -c $drive/bin/gcd.conf status | grep -q 'state  *running'"
+ok "from /mnt/c/bin, with its configuration beside it: up" wait_for 180 vm_serial "$drive/bin/gcdboot -c $drive/bin/gcd.conf status | grep -q ': up since'"
 is "$(wsl_log)" '' "a disk that is there already: nothing is asked of Windows"
 elevated "$drive/bin/gcdboot -c $drive/bin/gcd.conf stop"
 is "$status" 0 "stop"
