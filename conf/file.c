@@ -9,7 +9,10 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
+
+#include "../gcdboot/table.h"
 
 #define SIZE_LIMIT ((size_t)1024 * 1024)
 #define MAGIC_9P 0x01021997
@@ -35,6 +38,21 @@ static int cannot_open(const char *file, int errnum, struct err *err)
 	return as_usage(err, err_set(err, errnum, "%s: cannot open", file));
 }
 
+/* What the kernel calls the filesystem: of 9p, statfs(2) gives the type that its server claims, which may be that of the disk behind it. */
+static bool is_9p(dev_t dev)
+{
+	struct table table = { 0 };
+	bool is = false;
+
+	if (table_read(&table, NULL, NULL) < 0)
+		return false;
+	for (size_t i = 0; i < table.count && !is; i++)
+		is = table.mount[i].major == major(dev) && table.mount[i].minor == minor(dev) &&
+		     (strcmp(table.mount[i].type, "9p") == 0 || strcmp(table.mount[i].type, "drvfs") == 0);
+	table_clear(&table);
+	return is;
+}
+
 /*
  * Whether owner and mode mean nothing on this filesystem. It is the server that makes them up on 9p and FUSE, drvfs for one gives every file to one user
  * with mode 0777. To be strict with the FUSE that is not virtiofs would gain nothing: such a server can claim root and 0600 as well.
@@ -42,8 +60,11 @@ static int cannot_open(const char *file, int errnum, struct err *err)
 static bool has_no_modes(int fd)
 {
 	struct statfs fs;
+	struct stat st;
 
-	return fstatfs(fd, &fs) == 0 && ((unsigned long)fs.f_type == MAGIC_9P || (unsigned long)fs.f_type == MAGIC_FUSE);
+	if (fstatfs(fd, &fs) == 0 && ((unsigned long)fs.f_type == MAGIC_9P || (unsigned long)fs.f_type == MAGIC_FUSE))
+		return true;
+	return fstat(fd, &st) == 0 && is_9p(st.st_dev);
 }
 
 /* The error, or on a filesystem without modes the same words as a warning. */

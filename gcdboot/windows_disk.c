@@ -108,8 +108,9 @@ int windows_disks_parse(struct windows_disks *disks, const char *text)
 			r = (disks->profile = strdup(line + 8)) ? 0 : -ENOMEM;
 	}
 	if (r >= 0)
-		return disks->count ? 0 : -EPROTO;
-	windows_disks_clear(disks);
+		r = disks->count ? 0 : -EPROTO;
+	if (r < 0)
+		windows_disks_clear(disks);
 	return r;
 }
 

@@ -151,8 +151,8 @@ static bool collect(struct runner *runner, pid_t pid, int in, int *status)
 		else if (ended)
 			return true;
 		ended = ended || waitpid(pid, status, WNOHANG) == pid;
-		if (!ended && util_now_ms() >= runner->deadline)
-			return false;
+		if (util_now_ms() >= runner->deadline)
+			return ended;
 	}
 	return true;
 }

@@ -57,6 +57,18 @@ ok "which has it" test ! -e "$T/plugged"
 like "$(tail -n 1 /run/windows/log)" 'wsl.exe .* --unmount .*PHYSICALDRIVE1 -> 0' "by wsl.exe --unmount"
 host_same "the host is as it was"
 
+# ---- the configuration lies on the drive, where everybody may write, for all that 9p tells
+
+cp "$conf" /mnt/c/bin/gcd.conf
+chmod 777 /mnt/c/bin /mnt/c/bin/gcd.conf
+run "$gcdboot" -c /mnt/c/bin/gcd.conf plan
+is "$status" 0 "a configuration on the drive is taken"
+like "$err" 'warning: /mnt/c/bin/gcd.conf: writable by group or other .* taken all the same' "with a warning"
+mkdir -m 777 "$T/open"
+cp -p /mnt/c/bin/gcd.conf "$T/open"
+run "$gcdboot" -c "$T/open/gcd.conf" plan
+is "$status" 2 "elsewhere it is not"
+
 # ---- without Windows
 
 wsl_plug
