@@ -147,7 +147,7 @@ vm_runs() {
 
 # vm_wait_off [SECONDS]: until it has turned itself off.
 vm_wait_off() {
-	wait_gone "${1:-120}" "$(cat "$T/$vm/pid")"
+	wait_gone "${1:-300}" "$(cat "$T/$vm/pid")"
 }
 
 # vm_powerdown [SECONDS]: the power button, and wait. vm_reset: the reset button. vm_kill: the plug is pulled.
@@ -219,7 +219,7 @@ vm_ssh() {
 
 # vm_wait_ssh PORT [SECONDS]: until sshd answers there. Fails at once where the machine is off.
 vm_wait_ssh() {
-	local end=$((SECONDS + ${2:-180}))
+	local end=$((SECONDS + ${2:-600}))
 
 	until RUN_TIMEOUT=20 vm_ssh "$1" true >/dev/null 2>&1 </dev/null; do
 		if ! vm_runs || [ "$SECONDS" -ge "$end" ]; then
