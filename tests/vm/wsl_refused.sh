@@ -53,7 +53,7 @@ wait=1m
 wsl_conf /etc/gcdboot/default.conf "attach = $drive_1" 'detach = yes'
 wsl_windows 'answer attach WSL_E_DISK_ALREADY_ATTACHED'
 wsl_begin already gcdboot
-ok "wsl.exe says that it is attached already" wait_for 60 grep -q 'wsl.exe .* -> 255' <(while :; do wsl_log; sleep 1; done)
+ok "wsl.exe says that it is attached already" wait_for 60 vm_serial "grep -q 'wsl.exe .* -> 255' $windows_dir/log"
 vm_serial "echo 1 >$windows_dir/attached"
 vm_plug "$disk"
 ok "that is success: when the disk appears, the OS is up" wsl_up already
@@ -71,7 +71,7 @@ like "$out" 'warning: .*type: wsl.exe --unmount .*PHYSICALDRIVE1' "and says what
 # From here on nothing is a session, which would bring a socket along.
 run vm_serial 'gcdboot check'
 like "$out" 'none of the [0-9]+ interop sockets in /run/WSL answers' "check says that interop is dead"
-run vm_serial 'gcdboot -d'
+run vm_serial 'gcdboot boot -d'
 is "$status" 0 "the disk is there: it boots all the same"
 unlike "$out" 'interop' "without a word about that"
 ok "ssh to port 22 is answered" vm_wait_ssh 22
@@ -79,7 +79,7 @@ vm_serial 'gcdboot stop'
 wsl_no_disk
 wait=1s
 wsl_conf /etc/gcdboot/default.conf "attach = $drive_1"
-run vm_serial 'gcdboot -d'
+run vm_serial 'gcdboot boot -d'
 is "$status" 1 "neither interop nor a disk: no boot"
 like "$out" 'no filesystem with LABEL=/ \(waited 1 s\).*none of the [0-9]+ interop sockets in /run/WSL answers' "and both is said"
 done_testing
