@@ -37,7 +37,7 @@ DEPS_build = libc6-dev pkg-config libmount-dev libblkid-dev libsmartcols-dev lib
 DEPS_bed   = mmdebstrap e2fsprogs fdisk util-linux mount
 DEPS_demo  = $(DEPS_build) $(DEPS_bed)
 DEPS_check = $(DEPS_demo) libcmocka-dev perl strace procps psmisc libcap2-bin squashfs-tools
-DEPS_vm    = $(DEPS_demo) perl qemu-system-x86 qemu-utils openssh-client squashfs-tools xorriso
+DEPS_vm    = $(DEPS_demo) perl cpio qemu-system-x86 qemu-utils openssh-client squashfs-tools xorriso
 DEPS_lint  = $(DEPS_build) clang clang-format clang-tidy cppcheck shellcheck mandoc libxml2-utils libcmocka-dev
 DEPS_bench = $(DEPS_build) bubblewrap busybox-static
 
@@ -141,7 +141,10 @@ $(HELPERS) $(VM_HELPERS): $(BUILD)/tests/%: tests/%.c $(BUILD)/flags
 # The stand-in for Windows, and the gcdboot that takes a tmpfs for a drive of Windows: for the tests of WSL.
 WINDOWS = $(BUILD)/tests/bed/windows $(BUILD)/tests/system/gcdboot_wsl
 
-$(BUILD)/tests/bed/windows: tests/bed/windows.c $(BUILD)/flags
+# The programs of the bed, static: windows.c, and those of the machine of WSL's shape.
+WSL_BED = $(patsubst %,$(BUILD)/tests/bed/%,windows wsl_init wsl_session uevents)
+
+$(WSL_BED): $(BUILD)/tests/bed/%: tests/bed/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call show,LINK,$@)
 	$(Q)$(CC) $(STATIC_CFLAGS) $(STATIC_LDFLAGS) -o $@ $<
@@ -172,7 +175,7 @@ build/bed/tiny: $(BED_ROOT) tests/bed/tiny.sh
 # ---- the machine bed: a host with a kernel, an OS of another release, and the key that both take. Kept in build/vm for all build directories, but for
 # the OS's disk, which holds a chroot_escape.
 VM_KEY = build/vm/key
-VM_BED = build/vm/vps.img build/vm/os.tar $(BUILD)/vm/os.img
+VM_BED = build/vm/vps.img build/vm/os.tar $(BUILD)/vm/os.img $(BUILD)/vm/wsl.cpio
 
 $(VM_KEY): | deps-vm
 	@mkdir -p $(@D)
@@ -192,6 +195,11 @@ build/vm/os.tar: FORCE build/vm/authorized | deps-vm
 
 $(BUILD)/vm/os.img: build/vm/os.tar $(BUILD)/chroot_escape tests/bed/image.sh | deps-vm
 	tests/bed/image.sh build/vm/os.tar $(BUILD)/chroot_escape $@
+
+# What makes the host's initramfs that of a machine of WSL's shape.
+$(BUILD)/vm/wsl.cpio: tests/bed/wsl.sh $(wildcard tests/bed/wsl/*) $(WSL_BED) | deps-vm
+	@mkdir -p $(@D)
+	tests/bed/wsl.sh $@ $(WSL_BED)
 
 # ---- what people type
 .PHONY: all demo check check-sanitize check-old-kernel check-vm lint format bench install uninstall clean help
@@ -229,7 +237,7 @@ bench: all deps-bench $(BENCH)
 	@BUILD=$(BUILD) tests/bench/run
 
 SHELL_FILES = $(sort tests/run tests/run_one tests/deps .ci/run $(wildcard tests/*.sh tests/bed/*.sh tests/system/*.sh tests/vm/*.sh tests/bench/run tests/bench/shell_loop) \
-	$(wildcard tests/bed/gcdos/etc/init.d/* tests/bed/gcdos/etc/rc.d/* tests/bed/*/service/*/run tests/bed/*/service/*/log/run conf/rc.local))
+	$(wildcard tests/bed/gcdos/etc/init.d/* tests/bed/gcdos/etc/rc.d/* tests/bed/*/service/*/run tests/bed/*/service/*/log/run tests/bed/wsl/* conf/rc.local))
 LINT_C = $(sort $(GCDBOOT_C) $(wildcard escape/*.c tests/unit/*.c tests/bed/*.c tests/system/*.c tests/system/driver/*.c tests/vm/*.c tests/bench/*.c))
 LINT_H = $(sort $(wildcard gcdboot/*.h conf/*.h escape/*.h tests/*/*.h))
 MAN = $(wildcard gcdboot/gcdboot.8 escape/chroot_escape.8 conf/gcdboot.conf.5)

@@ -81,6 +81,7 @@ vm_new() {
 	vm=$1
 	mkdir "$T/$vm"
 	: >"$T/$vm/arguments"
+	ln -s "$host_image.initrd" "$T/$vm/initrd"
 	qemu-img create -q -f qcow2 -b "$host_image" -F raw "$T/$vm/disk.qcow2"
 	vm_cmdline "root=/dev/vda rw console=ttyS0 net.ifnames=0 panic=30 quiet loglevel=4"
 }
@@ -97,6 +98,12 @@ vm_append() {
 # vm_args ARG...: more arguments for QEMU, at the next start.
 vm_args() {
 	printf '%s\n' "$@" >>"$T/$vm/arguments"
+}
+
+# vm_initrd FILE: laid over the initramfs, a cpio archive.
+vm_initrd() {
+	rm "$T/$vm/initrd"
+	cat "$host_image.initrd" "$1" >"$T/$vm/initrd"
 }
 
 # vm_disk IMAGE [NAME]: a SCSI disk that is there from the start, raw and written to; by NAME it can be pulled. Its serial number is NAME.
@@ -120,7 +127,7 @@ vm_start() {
 	setpriv --pdeathsig KILL qemu-system-x86_64 \
 		-name "$vm" -machine pc -accel tcg,thread=multi -cpu max -smp "${VM_CPUS:-1}" -m "${VM_MEMORY:-768}" \
 		-nodefaults -no-user-config -display none \
-		-kernel "$host_image.vmlinuz" -initrd "$host_image.initrd" -append "$(cat "$dir/cmdline")" \
+		-kernel "$host_image.vmlinuz" -initrd "$dir/initrd" -append "$(cat "$dir/cmdline")" \
 		-drive "if=virtio,file=$dir/disk.qcow2,format=qcow2,cache=unsafe" \
 		-netdev "user,id=net$forward" -device virtio-net-pci,netdev=net,romfile= \
 		-device virtio-scsi-pci,id=scsi -device virtio-rng-pci \
