@@ -37,7 +37,7 @@ DEPS_build = libc6-dev pkg-config libmount-dev libblkid-dev libsmartcols-dev lib
 DEPS_bed   = mmdebstrap e2fsprogs fdisk util-linux mount
 DEPS_demo  = $(DEPS_build) $(DEPS_bed)
 DEPS_check = $(DEPS_demo) libcmocka-dev perl strace procps psmisc libcap2-bin squashfs-tools
-DEPS_vm    = $(DEPS_demo) perl cpio qemu-system-x86 qemu-utils openssh-client squashfs-tools xorriso
+DEPS_vm    = $(DEPS_demo) perl cpio qemu-system-x86 qemu-utils openssh-client squashfs-tools xorriso xz-utils
 DEPS_lint  = $(DEPS_build) clang clang-format clang-tidy cppcheck shellcheck mandoc libxml2-utils libcmocka-dev
 DEPS_bench = $(DEPS_build) bubblewrap busybox-static
 

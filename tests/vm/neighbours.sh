@@ -2,7 +2,7 @@
 # neighbours: what else runs in an OS besides its sshd works there, with the OS's own tools: tap devices, VLANs, packet filters and conntrack, listeners on both IP
 # versions, filesystems and swap of its own. Then how quick disk and network are in the OS, beside the host: told, not judged.
 #
-#	tests/vm/neighbours.sh throughput     that last part only; ROUNDS=50 measures more often
+#	bash tests/vm/neighbours.sh throughput     that last part only; ROUNDS=50 measures more often
 # shellcheck disable=SC2317
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -207,11 +207,14 @@ vm_wait_ssh 3843 || vm_give_up
 vps_install <<-'END'
 	[root]
 	source = LABEL=/
+	[stop]
+	run = ip link del gone7
 END
 vps_host_before
 vps_boot
 run vm_ssh 22 cat /etc/os-release
 like "$out" 'GCD OS' "ssh to port 22 is in the OS"
+ok "it makes network interfaces" vm_ssh 22 'ip link add gone7 type dummy && ip link add stays7 type dummy'
 
 for part in "${parts[@]}"; do
 	"$part"
@@ -219,5 +222,8 @@ done
 
 vps_stop
 vps_host_same "the host's mounts, swap and loop devices are as before"
+run vm_ssh 3843 'ls /sys/class/net'
+like "$out" stays7 "an interface that the OS made stays"
+unlike "$out" gone7 "but for one that its stop command has taken away"
 disk_after_stop
 done_testing
