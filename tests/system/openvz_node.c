@@ -42,6 +42,7 @@
 #endif
 
 #define TEXT_MAX 4096
+#define REAP_MS 100
 
 #define LOAD(offset) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (offset))
 #define ANSWER(value) BPF_STMT(BPF_RET | BPF_K, (value))
@@ -274,7 +275,7 @@ int main(int argc, char **argv)
 {
 	struct pollfd poll_listener = { .events = POLLIN };
 	int pair[2], status = 0;
-	bool handles;
+	bool handles, ended = false;
 	pid_t child;
 
 	handles = argc < 2 || strcmp(argv[1], "--no-handles") != 0;
@@ -300,9 +301,13 @@ int main(int argc, char **argv)
 	must(child > 0, "fork");
 	close(pair[1]);
 	poll_listener.fd = receive_descriptor(pair[0]);
-	/* The listener hangs up when the last process with the filter has ended. */
-	while (poll(&poll_listener, 1, -1) >= 0 && !(poll_listener.revents & POLLHUP))
-		answer(poll_listener.fd);
-	must(waitpid(child, &status, 0) == child, "waitpid");
+	/* The listener hangs up when the last process with the filter has ended; before Linux 6.11, when it has been waited for, too. */
+	do {
+		if (poll_listener.revents & POLLIN)
+			answer(poll_listener.fd);
+		if (!ended)
+			ended = waitpid(child, &status, WNOHANG) == child;
+	} while (poll(&poll_listener, 1, ended ? -1 : REAP_MS) >= 0 && !(poll_listener.revents & POLLHUP));
+	must(ended || waitpid(child, &status, 0) == child, "waitpid");
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
