@@ -26,6 +26,7 @@
 #define POWERSHELL_MS 30000
 #define FILE_MS 3000
 #define FILE_MAX (64 * 1024)
+#define BINFMT_MISC "/proc/sys/fs/binfmt_misc"
 
 /* Without Windows a boot goes on where the disk is there already, or comes by itself. */
 static enum severity missing(const struct conf *conf, bool device)
@@ -47,29 +48,32 @@ static bool check_drives(struct findings *findings, const struct conf *conf, con
 	return true;
 }
 
-/* The entry's first line is "enabled" or "disabled". Nothing can be told where the filesystem is not mounted. */
-static bool is_binfmt_missing(void)
+/* The entry's first line is "enabled" or "disabled". Nothing can be told where the filesystem is not mounted: an automount there must not be triggered. */
+static bool is_binfmt_missing(const struct table *table)
 {
 	static const char *const entries[] = { "WSLInterop", "WSLInterop-late" };
+	const struct table_mount *mount = table_find_target(table, BINFMT_MISC);
 
+	if (!mount || strcmp(mount->type, "binfmt_misc") != 0)
+		return false;
 	for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
 		auto_fclose FILE *in = NULL;
 		char path[80], word[16] = "";
 
-		snprintf(path, sizeof path, "/proc/sys/fs/binfmt_misc/%s", entries[i]);
+		snprintf(path, sizeof path, BINFMT_MISC "/%s", entries[i]);
 		in = fopen(path, "re");
 		if (in && fscanf(in, "%15s", word) == 1 && strcmp(word, "enabled") == 0)
 			return false;
 	}
-	return access("/proc/sys/fs/binfmt_misc/status", F_OK) == 0;
+	return true;
 }
 
-static bool check_interop(struct findings *findings, const struct conf *conf, bool device, char *const *environment)
+static bool check_interop(struct findings *findings, const struct conf *conf, const struct table *table, bool device, char *const *environment)
 {
 	char path[INTEROP_PATH];
 	struct err err;
 
-	if (is_binfmt_missing())
+	if (is_binfmt_missing(table))
 		findings_add(findings, missing(conf, device),
 			     "`wsl.exe --shutdown` on Windows brings it back; with systemd, `systemctl mask systemd-binfmt` keeps it",
 			     "WSL's entry is missing from /proc/sys/fs/binfmt_misc: the kernel runs no Windows program");
@@ -300,7 +304,7 @@ static void check_namespaces(struct findings *findings)
 void check_windows(struct findings *findings, const struct conf *conf, const struct table *table, bool device, char *const *environment)
 {
 	bool drives = check_drives(findings, conf, table, device);
-	bool interop = check_interop(findings, conf, device, environment);
+	bool interop = check_interop(findings, conf, table, device, environment);
 
 	if (drives && interop) {
 		check_elevation(findings, conf, device, environment);

@@ -24,18 +24,14 @@ static bool has_drive(void)
 	return has;
 }
 
-/* The table is read only where the first sign is there. */
+/* The table is read only where the first sign is there. No look into binfmt_misc: it may be an automount, which that would trigger. */
 static bool is_wsl(void)
 {
-	static const char *const signs[] = { "/run/WSL", "/proc/sys/fs/binfmt_misc/WSLInterop", "/proc/sys/fs/binfmt_misc/WSLInterop-late" };
 	struct utsname uts;
 
 	if (uname(&uts) == 0 && strcasestr(uts.release, "microsoft"))
 		return true;
-	for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
-		if (access(signs[i], F_OK) == 0)
-			return has_drive();
-	return false;
+	return access("/run/WSL", F_OK) == 0 && has_drive();
 }
 
 enum host_kind host_kind(void)

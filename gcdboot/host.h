@@ -11,7 +11,7 @@ enum host_kind { HOST_PLAIN, HOST_WSL, HOST_OPENVZ };
 
 /*
  * Which of the hosts gcdboot knows this is. OpenVZ: /proc/vz without /proc/bc. WSL: the kernel's release names microsoft; or, as people build WSL's kernel
- * themselves, there is what WSL's init brings: its sockets' directory or its binfmt_misc entry, and a drive of Windows in the mount table.
+ * themselves, there is what WSL's init brings: the directory of its sockets, and a drive of Windows in the mount table.
  */
 enum host_kind host_kind(void);
 

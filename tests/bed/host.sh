@@ -11,7 +11,8 @@ host_snapshot() {
 	echo "# swap"
 	[ -n "${BED_SHARED:-}" ] || tail -n +2 /proc/swaps | cut -f1 | cut -d' ' -f1
 	echo "# /run"
-	find /run -xdev ${BED_SHARED:+-path '*gcdboot*'} -printf '%y %m %p %l\n' 2>/dev/null | LC_ALL=C sort
+	# What udev and systemd note down of each device that comes and goes is theirs.
+	find /run -xdev \( -path /run/udev -o -path /run/systemd \) -prune -o ${BED_SHARED:+-path '*gcdboot*'} -printf '%y %m %p %l\n' 2>/dev/null | LC_ALL=C sort
 }
 
 # host_processes PID_NAMESPACE: the processes that are left in a pid namespace, as "pid name".

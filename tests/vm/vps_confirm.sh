@@ -64,7 +64,7 @@ unit_failed() {
 }
 ok "the unit ends, unconfirmed" wait_for 120 unit_failed
 run vm_ssh 3843 'systemctl show -P ExecMainStatus -P NRestarts gcdboot; systemctl is-active gcdboot; gcdboot status'
-like "$out" $'^5\n0\nfailed' "with its own exit status, and is not started again"
+like "$out" $'^0\n5\nfailed' "with its own exit status, and is not started again"
 ok "nothing of the OS is left" os_is_gone
 vps_host_before
 unlike "$(cat "$T/host.before")" "GCD|/usr/local/gcd" "the host has no mount of it"
