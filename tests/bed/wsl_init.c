@@ -111,7 +111,7 @@ static void boot_machine(void)
 		usleep(50000);
 	make_mount("/dev/vda", DISTRO, "ext4", 0, "discard,errors=remount-ro");
 	run((const char *[]){ "/sbin/modprobe", "-d", DISTRO, "-a", "virtio_net", "virtio_scsi", "sd_mod", "virtio_console", "virtio_rng", "9pnet_virtio", "9p",
-			"overlay", "binfmt_misc", NULL });
+			      "overlay", "binfmt_misc", NULL });
 	copy_bed();
 	mount_from_outside();
 }

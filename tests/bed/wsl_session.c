@@ -177,7 +177,8 @@ __attribute__((noreturn)) static void be_relay(char **argv, const char *name, in
 	close(err[1]);
 	write_number("pid", getpid());
 	relay(command,
-	      (struct pollfd[]){ { .fd = out[0], .events = POLLIN }, { .fd = err[0], .events = POLLIN }, { .fd = signalfd(-1, &mask, SFD_CLOEXEC), .events = POLLIN } },
+	      (struct pollfd[]){
+		  { .fd = out[0], .events = POLLIN }, { .fd = err[0], .events = POLLIN }, { .fd = signalfd(-1, &mask, SFD_CLOEXEC), .events = POLLIN } },
 	      files);
 	_exit(0);
 }
