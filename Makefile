@@ -8,6 +8,7 @@ PREFIX  = /usr/local
 DESTDIR =
 WERROR  ?=
 SANITIZE =
+OLD_KERNEL ?=
 V       ?=
 
 sbindir = $(PREFIX)/sbin
@@ -22,7 +23,7 @@ confdir = /etc/gcdboot
 all: $(BUILD)/gcdboot $(BUILD)/chroot_escape
 
 # ---- what needs root says so at once, before anything is built
-NEEDS_ROOT = check check-sanitize check-vm demo bench
+NEEDS_ROOT = check check-sanitize check-old-kernel check-vm demo bench
 ifneq ($(filter $(NEEDS_ROOT),$(MAKECMDGOALS)),)
 ifneq ($(shell id -u),0)
 $(error needs root: sudo make $(firstword $(filter $(NEEDS_ROOT),$(MAKECMDGOALS))))
@@ -35,8 +36,8 @@ compiler   = $(if $(shell command -v $(firstword $(CC))),,$(notdir $(firstword $
 DEPS_build = libc6-dev pkg-config libmount-dev libblkid-dev libsmartcols-dev libinih-dev libcap-dev libjansson-dev $(compiler)
 DEPS_bed   = mmdebstrap e2fsprogs fdisk util-linux mount
 DEPS_demo  = $(DEPS_build) $(DEPS_bed)
-DEPS_check = $(DEPS_demo) libcmocka-dev perl strace procps psmisc libcap2-bin
-DEPS_vm    = $(DEPS_demo) perl cpio qemu-system-x86 qemu-utils openssh-client
+DEPS_check = $(DEPS_demo) libcmocka-dev perl strace procps psmisc libcap2-bin squashfs-tools
+DEPS_vm    = $(DEPS_demo) perl cpio qemu-system-x86 qemu-utils openssh-client squashfs-tools xorriso xz-utils
 DEPS_lint  = $(DEPS_build) clang clang-format clang-tidy cppcheck shellcheck mandoc libxml2-utils libcmocka-dev
 DEPS_bench = $(DEPS_build) bubblewrap busybox-static
 
@@ -127,10 +128,12 @@ $(UNIT): $(BUILD)/tests/unit/%: tests/unit/%.c $(wildcard tests/unit/*.h) $(BUIL
 	$(call show,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(BUILD)/libparts.a $(LIBS) -lcmocka $$(sed -n 's|.*/\* link with: \(.*\) \*/.*|\1|p' $<)
 
-# Small programs that system tests run in their own namespaces: tests/system/NAME.c becomes $(BUILD)/tests/system/NAME, static.
+# Small programs that system tests run in their own namespaces, and machine tests on their machines: tests/system/NAME.c becomes
+# $(BUILD)/tests/system/NAME, static.
 HELPERS = $(patsubst tests/system/%.c,$(BUILD)/tests/system/%,$(sort $(wildcard tests/system/*.c)))
+VM_HELPERS = $(patsubst tests/vm/%.c,$(BUILD)/tests/vm/%,$(sort $(wildcard tests/vm/*.c)))
 
-$(HELPERS): $(BUILD)/tests/system/%: tests/system/%.c $(BUILD)/flags
+$(HELPERS) $(VM_HELPERS): $(BUILD)/tests/%: tests/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call show,LINK,$@)
 	$(Q)$(CC) $(STATIC_CFLAGS) $(STATIC_LDFLAGS) -o $@ $<
@@ -188,7 +191,7 @@ build/vm/vps.img: FORCE build/vm/authorized | deps-vm
 	@tests/bed/vps.sh $@ build/vm/authorized
 
 build/vm/os.tar: FORCE build/vm/authorized | deps-vm
-	@tests/bed/root.sh $@ trixie openssh-server,procps,iproute2 tests/bed/vps_os build/vm/authorized
+	@tests/bed/root.sh $@ trixie openssh-server,procps,iproute2,kmod,iptables,conntrack,tcpdump tests/bed/vps_os build/vm/authorized
 
 $(BUILD)/vm/os.img: build/vm/os.tar $(BUILD)/chroot_escape tests/bed/image.sh | deps-vm
 	tests/bed/image.sh build/vm/os.tar $(BUILD)/chroot_escape $@
@@ -199,12 +202,16 @@ $(BUILD)/vm/wsl.cpio: tests/bed/wsl.sh $(wildcard tests/bed/wsl/*) $(WSL_BED) | 
 	tests/bed/wsl.sh $@ $(WSL_BED)
 
 # ---- what people type
-.PHONY: all demo check check-sanitize check-vm lint format bench install uninstall clean help
+.PHONY: all demo check check-sanitize check-old-kernel check-vm lint format bench install uninstall clean help
 demo: all $(BED_ROOT) $(BUILD)/bed/disk.img
 	@BUILD=$(BUILD) tests/demo.sh
 
 check: all deps-check $(BUILD)/libparts.a $(UNIT) $(HELPERS) $(WINDOWS) $(BED)
-	@BUILD=$(BUILD) tests/run $(TESTS)
+	@BUILD=$(BUILD) OLD_KERNEL=$(OLD_KERNEL) $(if $(OLD_KERNEL),$(BUILD)/tests/system/old_kernel) tests/run $(TESTS)
+
+# The same tests, all of them, with the system calls of Linux 3.10: OLD_KERNEL=1 does that to check-sanitize as well.
+check-old-kernel:
+	$(MAKE) check OLD_KERNEL=1
 
 # The same tests with AddressSanitizer and UndefinedBehaviorSanitizer in gcdboot and in the unit tests. Leaks are looked for in the
 # unit tests only (tests/run_one): LeakSanitizer needs ptrace, which strace takes, and cannot inspect a process that has changed its namespaces.
@@ -215,7 +222,7 @@ check-sanitize:
 # On machines of their own (QEMU, emulated), two at a time; VM_JOBS=1 where others need the processors.
 VM_TESTS = $(sort $(filter-out tests/vm/lib.sh,$(wildcard tests/vm/*.sh)))
 
-check-vm: all deps-vm $(VM_BED)
+check-vm: all deps-vm deps-check $(HELPERS) $(VM_HELPERS) $(BED) $(VM_BED)
 	@BUILD=$(BUILD) tests/run $(or $(TESTS),$(VM_TESTS))
 
 # Static, as what they are measured against costs nothing to load.
@@ -231,7 +238,7 @@ bench: all deps-bench $(BENCH)
 
 SHELL_FILES = $(sort tests/run tests/run_one tests/deps .ci/run $(wildcard tests/*.sh tests/bed/*.sh tests/system/*.sh tests/vm/*.sh tests/bench/run tests/bench/shell_loop) \
 	$(wildcard tests/bed/gcdos/etc/init.d/* tests/bed/gcdos/etc/rc.d/* tests/bed/*/service/*/run tests/bed/*/service/*/log/run tests/bed/wsl/* conf/rc.local))
-LINT_C = $(sort $(GCDBOOT_C) $(wildcard escape/*.c tests/unit/*.c tests/bed/*.c tests/system/*.c tests/system/driver/*.c tests/bench/*.c))
+LINT_C = $(sort $(GCDBOOT_C) $(wildcard escape/*.c tests/unit/*.c tests/bed/*.c tests/system/*.c tests/system/driver/*.c tests/vm/*.c tests/bench/*.c))
 LINT_H = $(sort $(wildcard gcdboot/*.h conf/*.h escape/*.h tests/*/*.h))
 MAN = $(wildcard gcdboot/gcdboot.8 escape/chroot_escape.8 conf/gcdboot.conf.5)
 
@@ -304,6 +311,7 @@ help:
 	@echo 'sudo make demo       the whole story on a disk image, on this machine; leaves nothing behind'
 	@echo 'sudo make check      all tests; TESTS="tests/unit/plan_test.c tests/system/00_bed.sh" runs these only'
 	@echo 'sudo make check-sanitize   the same with AddressSanitizer and UndefinedBehaviorSanitizer'
+	@echo 'sudo make check-old-kernel the same with no system call that is newer than Linux 3.10; OLD_KERNEL=1 does it to check-sanitize'
 	@echo 'sudo make check-vm   on emulated machines that start from power-on; VM_JOBS=1: one at a time instead of two'
 	@echo 'make lint            clang-format, clang-tidy, cppcheck, shellcheck, mandoc'
 	@echo 'sudo make bench      times, beside a bare mount loop, a shell loop and bubblewrap'
@@ -311,4 +319,4 @@ help:
 	@echo 'sudo make uninstall  takes it away again, but for $(confdir)'
 	@echo 'sudo make deps       the packages for all but check-vm, lint and bench (deps-vm, deps-lint, deps-bench)'
 	@echo 'make clean           removes $(BUILD)'
-	@echo 'variables: CC=clang  BUILD=dir  WERROR=1  SANITIZE=1  V=1 (show the commands)  CFLAGS= LDFLAGS= (added)'
+	@echo 'variables: CC=clang  BUILD=dir  WERROR=1  SANITIZE=1  OLD_KERNEL=1  V=1 (show the commands)  CFLAGS= LDFLAGS= (added)'

@@ -50,6 +50,7 @@ struct conf {
 		char *options; /* "defaults" by default */
 		int wait_ms;
 		bool fsck;
+		bool overlay; /* overlay = tmpfs: the source is only read, what is written goes to a tmpfs */
 	} root;
 
 	struct {
@@ -71,6 +72,7 @@ struct conf {
 		struct conf_command *command;
 		size_t command_count;
 		int timeout_ms; /* per run/require; 0: none */
+		int confirm_ms; /* from the boot's beginning, for `gcdboot confirm`; 0: needs none */
 	} boot;
 
 	struct {
@@ -99,5 +101,8 @@ void conf_clear(struct conf *conf);
  * Returns 0 or -EINVAL with err as "expected 1-600 seconds, not '5x'" (and err->usage set). Serves command-line options too.
  */
 int conf_parse_time(const char *text, int min_ms, int max_ms, int *ms, struct err *err);
+
+/* The same for the time to confirm a boot: 0, which is none, or 1s-24h. */
+int conf_parse_confirm(const char *text, int *ms, struct err *err);
 
 #endif

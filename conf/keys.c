@@ -23,6 +23,7 @@ const struct key key_table[] = {
 	{ "root", "options", KEY_SCALAR, value_text, "defaults", FIELD(root.options) },
 	{ "root", "wait", KEY_SCALAR, value_time, "30s", FIELD(root.wait_ms), RANGE(0, HOUR) },
 	{ "root", "fsck", KEY_SCALAR, value_choice, "no", FIELD(root.fsck), NO_YES },
+	{ "root", "overlay", KEY_SCALAR, value_choice, "none", FIELD(root.overlay), .word = { "none", "tmpfs" } },
 
 	{ "bind", "mounts", KEY_SCALAR, value_choice, "all", FIELD(bind.all), .word = { "none", "all" } },
 	{ "bind", "exclude", KEY_LIST, value_exclude, NULL, FIELD(bind.exclude) },
@@ -41,6 +42,7 @@ const struct key key_table[] = {
 	{ "boot", "daemon", KEY_LIST, value_daemon, NULL, FIELD(boot.command) },
 	{ "boot", "require", KEY_LIST, value_require, NULL, FIELD(boot.command) },
 	{ "boot", "timeout", KEY_SCALAR, value_time, "0", FIELD(boot.timeout_ms), RANGE(0, 24 * HOUR) },
+	{ "boot", "confirm", KEY_SCALAR, value_confirm, "0", FIELD(boot.confirm_ms) },
 
 	{ "stop", "run", KEY_LIST, value_line, NULL, FIELD(stop.run) },
 	{ "stop", "timeout", KEY_SCALAR, value_time, "8s", FIELD(stop.timeout_ms), RANGE(1 * SECOND, 10 * MINUTE) },

@@ -14,6 +14,9 @@
 #define SEPARATORS BLANKS ","
 #define DRIVES_MAX 9999 /* the highest number of a PHYSICALDRIVE that is believed */
 
+#define CONFIRM_MIN_MS 1000
+#define CONFIRM_MAX_MS (24 * 60 * 60 * 1000)
+
 static int no_memory(struct err *err)
 {
 	err_set(err, ENOMEM, "cannot store the value");
@@ -106,6 +109,22 @@ int value_time(struct conf *conf, const struct key *key, const char *value, int 
 {
 	(void)line;
 	return conf_parse_time(value, key->min, key->max, field_of(conf, key), err);
+}
+
+int conf_parse_confirm(const char *text, int *ms, struct err *err)
+{
+	int parsed = 0;
+
+	if (conf_parse_time(text, 0, CONFIRM_MAX_MS, &parsed, NULL) < 0 || (parsed > 0 && parsed < CONFIRM_MIN_MS))
+		return err_usage(err, "expected %d-%d seconds, or 0 for none, not '%s'", CONFIRM_MIN_MS / 1000, CONFIRM_MAX_MS / 1000, text);
+	*ms = parsed;
+	return 0;
+}
+
+int value_confirm(struct conf *conf, const struct key *key, const char *value, int line, struct err *err)
+{
+	(void)line;
+	return conf_parse_confirm(value, field_of(conf, key), err);
 }
 
 /* 0 or 1 for a synonym of no or yes, -1 for neither. */

@@ -10,6 +10,7 @@ key_parser value_word;                             /* text without blanks */
 key_parser value_text;                             /* any text */
 key_parser value_number;                           /* within key->min and key->max */
 key_parser value_time;                             /* the same, with a unit */
+key_parser value_confirm;                          /* 0, or the time to confirm a boot */
 key_parser value_choice;                           /* one of key->word; yes and no have synonyms */
 key_parser value_exclude;                          /* a pattern for mount points */
 key_parser value_extra;                            /* SRC[:DST[:ro]] */

@@ -311,7 +311,7 @@ int main(int argc, char **argv)
 	struct options options = { 0 };
 	struct place here, there;
 	struct err err = { 0 };
-	int status;
+	int root_fd, status;
 
 	fill_standard_descriptors();
 	/* execve(2) may pass no argument at all, which newer kernels turn into one empty string. */
@@ -324,7 +324,8 @@ int main(int argc, char **argv)
 		return status;
 
 	status = EXIT_FAILURE;
-	if (check_privilege(&err) == 0 && place_read(&here, open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), AT_FDCWD, &err) == 0) {
+	root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (check_privilege(&err) == 0 && place_read(&here, root_fd, root_fd, &err) == 0) {
 		if (find_host(&options, &here, &there) != ARRIVED)
 			return EXIT_FAILURE;
 		status = run(&there, options.command, &err);

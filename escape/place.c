@@ -9,9 +9,10 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "../gcdboot/mountid.h"
 #include "../gcdboot/util.h"
 
-/* "mnt_id:\t25" in /proc/self/fdinfo/FD, since Linux 3.15. */
+/* "mnt_id:\t25" in /proc/self/fdinfo/FD, since Linux 3.15, of the /proc of this root: "/" may be another by now. */
 static uint64_t fdinfo_mount_id(int fd, int proc_fd)
 {
 	char path[64], text[512];
@@ -51,6 +52,8 @@ int place_read(struct place *place, int root_fd, int proc_fd, struct err *err)
 	}
 	if (!S_ISDIR(sx.stx_mode))
 		return err_set(err, -ENOTDIR, "what was given as a root is not a directory");
+	if (place->mount_id == 0)
+		place->mount_id = (uint64_t)mountid_by_handle(root_fd);
 	if (place->mount_id == 0)
 		place->mount_id = fdinfo_mount_id(root_fd, proc_fd);
 	return 0;

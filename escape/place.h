@@ -16,7 +16,8 @@ struct place {
 };
 
 /*
- * Looks at root_fd. proc_fd is a root directory below which proc/ may be mounted: kernels before 5.8 tell the mount id there only.
+ * Looks at root_fd. proc_fd is a root directory below which proc/ may be mounted: kernels before 5.8 tell the mount id of some
+ * filesystems there only.
  * Returns 0 or -errno (-ENOTDIR where root_fd is no directory).
  */
 int place_read(struct place *place, int root_fd, int proc_fd, struct err *err);

@@ -1,10 +1,12 @@
 /* way_climb: up through ".." to the top of this mount namespace. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "../gcdboot/util.h"
 #include "way.h"
@@ -13,10 +15,6 @@
 
 /* How many steps of ".." one call makes: as many as PATH_MAX allows, so that one call nearly always gets to the top. */
 #define LEAP_STEPS 1365
-
-#ifndef OPEN_TREE_CLONE
-#define OPEN_TREE_CLONE 1
-#endif
 
 /* A directory that every root has, kept by the kernel rather than by a disk or a server that may hang, comes first. */
 static int open_usual(int root_fd)
@@ -61,10 +59,36 @@ static int open_made(int root_fd)
 	return fd;
 }
 
-/* A root that is empty and read-only: a detached copy of its mount is not above it either. Needs Linux 5.2 and CAP_SYS_ADMIN. */
+/* The child of open_copy(): puts the root directory, on the copy of its mount in a namespace of its own, in the place of fd. */
+static _Noreturn void copy_root(int fd)
+{
+	int copy;
+
+	if (unshare(CLONE_NEWNS) < 0)
+		_exit(errno);
+	copy = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_exit(copy >= 0 && dup3(copy, fd, O_CLOEXEC) == fd && close(copy) == 0 ? 0 : errno);
+}
+
+/*
+ * A root that is empty and read-only: a copy of its mount is not above it either. A mount namespace is full of copies; that of a child, which has its
+ * descriptors in common with us, leaves our own alone. open_tree(2) would do the same, from Linux 5.2 on. Needs CAP_SYS_ADMIN.
+ */
 static int open_copy(int root_fd)
 {
-	return (int)syscall(SYS_open_tree, root_fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | O_CLOEXEC);
+	int fd = fcntl(root_fd, F_DUPFD_CLOEXEC, 0), status = 0;
+	/* No signal at its end: where SIGCHLD is ignored there would be nothing to wait for. */
+	pid_t child = fd < 0 ? -1 : (pid_t)syscall(SYS_clone, CLONE_FILES, NULL, NULL, NULL, NULL);
+
+	if (child == 0)
+		copy_root(fd);
+	if (child > 0 && waitpid(child, &status, __WALL) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return fd;
+	if (child > 0)
+		errno = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+	if (fd >= 0)
+		close(fd);
+	return -1;
 }
 
 static int open_aside(int root_fd)

@@ -188,6 +188,19 @@ static void skip(struct work *work, const struct step *step, const char *why)
 	strlist_addf(&work->result->skipped, "%s: %s", target ? target : "?", why);
 }
 
+/* Any further bind would meet it, too. fs.mount-max answers ENOSPC, a container's limit may say ENOMEM; so may the making of a mount point. */
+static bool is_mount_limit(int r, const struct err *why)
+{
+	return (r == -ENOSPC || r == -ENOMEM) && strncmp(why->msg, "cannot mount it", 15) == 0;
+}
+
+static void fail_step(struct work *work, size_t index, int error)
+{
+	work->outcome[index] = FAILED;
+	work->error = error;
+	work->stop = true;
+}
+
 /* Books the outcome of a step. Called with the lock. */
 static void finish_step(struct work *work, size_t index, int r, const struct err *why)
 {
@@ -205,17 +218,13 @@ static void finish_step(struct work *work, size_t index, int r, const struct err
 		work->result->bound++;
 	} else if (r == -ENOENT && (step->flags & STEP_OPTIONAL)) {
 		work->outcome[index] = IGNORED;
+	} else if (is_mount_limit(r, why)) {
+		fail_step(work, index,
+			  err_set(work->err, r, "cannot bind %s: the limit on mounts is reached after %u of %zu binds (%s): leave some out with [bind] exclude",
+				  step->source, work->result->bound, work->total,
+				  r == -ENOSPC ? "fs.mount-max, or the container's own" : "the container's own, or the kernel is out of memory"));
 	} else if ((step->flags & STEP_REQUIRED) || r == -ENOMEM) {
-		work->outcome[index] = FAILED;
-		work->error = err_set(work->err, r, "cannot bind %s into the root: %s", step->source, why->msg);
-		work->stop = true;
-	} else if (r == -ENOSPC && strncmp(why->msg, "cannot mount it", 15) == 0) {
-		work->outcome[index] = FAILED;
-		work->error = err_set(
-		    work->err, -ENOSPC,
-		    "cannot bind %s: the kernel's limit on mounts is reached after %u binds (fs.mount-max, or the container's): leave some out with [bind] exclude",
-		    step->source, work->result->bound);
-		work->stop = true;
+		fail_step(work, index, err_set(work->err, r, "cannot bind %s into the root: %s", step->source, why->msg));
 	} else {
 		work->outcome[index] = SKIPPED;
 		skip(work, step, r == -ENOENT && (step->flags & STEP_DELETED) ? "what was mounted there has been deleted" : why->msg);

@@ -15,7 +15,9 @@
 #include "log.h"
 #include "mnt.h"
 #include "mountid.h"
+#include "overlay.h"
 #include "plan.h"
+#include "readonly.h"
 #include "rundir.h"
 #include "teardown.h"
 
@@ -81,8 +83,14 @@ static int explain(struct search *search, int r, struct err *err)
 {
 	size_t len = strlen(err->msg);
 
-	if (!search->asked || (search->attach.step == ATTACH_DONE && !search->refused))
+	if (!search->asked)
 		return r;
+	if (search->attach.step == ATTACH_DONE && !search->refused) {
+		if (r == -ENODEV)
+			snprintf(err->msg + len, sizeof err->msg - len, "; Windows has handed over %s, but it did not come with that disk",
+				 search->state->attached);
+		return r;
+	}
 	search->build->note_attached(search->build->arg, NULL);
 	if (search->refused)
 		return err_prefix(err, r, "%s is not there", search->build->conf->root.source);
@@ -129,7 +137,7 @@ static int check_filesystem(const struct conf *conf, const struct device_found *
 		return 0;
 	}
 	log_step("checking the filesystem on %s", found->path);
-	r = device_fsck(found->path, found->type, log_fd, err);
+	r = device_fsck(found->path, found->type, !conf->root.overlay, log_fd, err);
 	if (r < 0)
 		log_step_failed("%s", "");
 	else
@@ -137,7 +145,66 @@ static int check_filesystem(const struct conf *conf, const struct device_found *
 	return r;
 }
 
-static int mount_root(const struct conf *conf, const struct device_found *found, const char *path, struct state *state, struct err *err)
+/* A directory comes without what is mounted below it: a layer of an overlay is one mount. */
+static void tell_left_out(const struct device_found *found)
+{
+	struct table table = { 0 };
+	size_t count = 0;
+
+	if (found->kind == DEVICE_DIRECTORY && table_read(&table, NULL, NULL) == 0)
+		count = overlay_left_out(&table, found->path);
+	if (count)
+		log_warn("overlay = tmpfs: %zu mount%s below %s %s left out", count, count == 1 ? "" : "s", found->path, count == 1 ? "is" : "are");
+	table_clear(&table);
+}
+
+/* Mounts it so that the source is not written to, whatever state that is in (*dirty: it was not unmounted in order). */
+static int mount_over(struct mnt_root *root, const char *staging, bool *dirty, struct err *err)
+{
+	struct readonly how = { .options = "ro" };
+	int r = root->directory ? 0 : readonly_look(&how, root->source, root->offset, root->type, err);
+
+	root->image = root->image || how.loop;
+	*dirty = how.dirty;
+	return r < 0 ? r : overlay_mount(root, how.options, staging, err);
+}
+
+/*
+ * What tells the root's mount from others later. Before Linux 3.15 its descriptor may not tell the mount's id; and a btrfs tells another device to
+ * stat(2) than stands in the mount tables, where we look for it. Both stand in the table: the mount on top at its path is the one just made.
+ */
+static void note_mount(struct state *state, const char *path, int fd, const struct stat *st)
+{
+	const struct table_mount *mount;
+	struct table table = { 0 };
+
+	state->root_mount = mountid_of(fd);
+	state->dev_major = major(st->st_dev);
+	state->dev_minor = minor(st->st_dev);
+	if (state->root_mount && state->dev_major != 0)
+		return;
+	mount = table_read(&table, NULL, NULL) == 0 ? table_find_target(&table, path) : NULL;
+	if (mount) {
+		state->root_mount = mount->id;
+		state->dev_major = mount->major;
+		state->dev_minor = mount->minor;
+	}
+	table_clear(&table);
+}
+
+/* Notes down what the root is known by. Returns its descriptor or -errno. */
+static int open_root(const char *path, struct state *state, struct err *err)
+{
+	auto_close int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_set(err, errno, "cannot open the root on %s", path);
+	note_mount(state, path, fd, &st);
+	return take_fd(&fd);
+}
+
+static int mount_root(const struct conf *conf, const struct device_found *found, const char *path, const char *staging, struct state *state, struct err *err)
 {
 	struct mnt_root root = {
 		.source = found->path,
@@ -149,35 +216,23 @@ static int mount_root(const struct conf *conf, const struct device_found *found,
 		.offset = found->offset,
 		.size = found->size,
 	};
-	struct table table = { 0 };
-	struct stat st;
-	int fd, r;
+	bool dirty = false;
+	int r;
 
-	log_step("mounting %s on %s", found->path, path);
-	r = mnt_root(&root, err);
+	log_step("mounting %s on %s%s", found->path, path, conf->root.overlay ? ", below a tmpfs" : "");
+	r = conf->root.overlay ? mount_over(&root, staging, &dirty, err) : mnt_root(&root, err);
+	if (r == 0)
+		r = open_root(path, state, err);
 	if (r < 0) {
 		log_step_failed("%s", "");
 		return r;
 	}
-	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		r = err_set(err, errno, "cannot open the root on %s", path);
-		log_step_failed("%s", "");
-		return r;
-	}
-	state->root_mount = mountid_of(fd);
-	state->dev_major = major(st.st_dev);
-	state->dev_minor = minor(st.st_dev);
-	/* A btrfs tells another device to stat(2) than stands in the mount tables, where we look for it later. */
-	if (state->dev_major == 0 && !root.directory && table_read(&table, NULL, NULL) == 0)
-		for (size_t i = 0; i < table.count; i++)
-			if (table.mount[i].id == state->root_mount) {
-				state->dev_major = table.mount[i].major;
-				state->dev_minor = table.mount[i].minor;
-			}
-	table_clear(&table);
 	log_step_done("%s", "");
-	return fd;
+	if (dirty)
+		log_warn("%s was not unmounted in order, and overlay = tmpfs does not mend it: what was written to it last may be missing", root.source);
+	if (conf->root.overlay)
+		tell_left_out(found);
+	return r;
 }
 
 static int bind_mounts(const struct conf *conf, const struct plan *plan, int root, struct state *state, struct err *err)
@@ -201,7 +256,8 @@ static int bind_mounts(const struct conf *conf, const struct plan *plan, int roo
 }
 
 /* Everything that touches the machine, in order. Returns the root's descriptor or -errno. */
-static int carry_out(const struct conf *conf, const struct plan *plan, const struct device_found *found, struct state *state, struct err *err)
+static int carry_out(const struct conf *conf, const struct plan *plan, const struct device_found *found, const char *staging, struct state *state,
+		     struct err *err)
 {
 	int root, r;
 
@@ -210,7 +266,7 @@ static int carry_out(const struct conf *conf, const struct plan *plan, const str
 		if (r < 0)
 			return r;
 	}
-	root = mount_root(conf, found, plan->root_path, state, err);
+	root = mount_root(conf, found, plan->root_path, staging, state, err);
 	if (root < 0)
 		return root;
 	r = boot_commands_list(conf, root, state, err);
@@ -253,8 +309,9 @@ int build(const struct build *build, struct state *state, struct err *err)
 		return r;
 	state->device = strdup(found.path);
 	state->type = found.type ? strdup(found.type) : NULL;
-	state->block = found.kind == DEVICE_BLOCK;
+	state->block = found.kind == DEVICE_BLOCK && !found.shared;
 	state->root = strdup(build->root_path);
+	state->overlay = conf->root.overlay;
 	if (!state->device || !state->root)
 		return err_set(err, ENOMEM, "cannot note down the state");
 	state->namespace_host = conf->namespace_host;
@@ -264,7 +321,7 @@ int build(const struct build *build, struct state *state, struct err *err)
 		r = plan_make(&plan, conf, &table, build->root_path, RUNDIR_BASE, err);
 	if (r < 0)
 		return r;
-	r = carry_out(conf, &plan, &found, state, err);
+	r = carry_out(conf, &plan, &found, build->staging, state, err);
 	if (r < 0)
 		undo(conf, state);
 	return r;

@@ -9,6 +9,7 @@
 struct build {
 	const struct conf *conf;
 	const char *root_path;
+	const char *staging;      /* a directory that an overlay may be put together in */
 	int log_fd;               /* for the output of fsck */
 	char *const *environment; /* the one gcdboot was started with */
 	/*
@@ -20,9 +21,9 @@ struct build {
 };
 
 /*
- * Finds the disk (where it is missing on WSL, has Windows attach it; waits for it), checks it, makes the mount namespace, mounts the root on root_path and binds the host's mounts into it: find ->
- * plan -> apply. Fills in the state: device, ids, what was skipped, the boot commands. Returns the root's descriptor (O_PATH), or -errno with
- * everything undone that the end of this process does not undo.
+ * Finds the disk (where it is missing on WSL, has Windows attach it; waits for it), checks it, makes the mount namespace, mounts the root on root_path
+ * and binds the host's mounts into it: find -> plan -> apply. Fills in the state: device, ids, what was skipped, the boot commands.
+ * Returns the root's descriptor (O_PATH), or -errno with everything undone that the end of this process does not undo.
  */
 int build(const struct build *build, struct state *state, struct err *err);
 

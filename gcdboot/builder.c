@@ -62,16 +62,17 @@ static void send_note(void *arg, const char *drive)
 	send_report(*(const int *)arg, note, NULL);
 }
 
-static void child(struct build *setup, int socket)
+static void child(const struct build *setup, int socket)
 {
+	struct build own = *setup;
 	struct state state = { .phase = PHASE_BOOTING };
 	auto_free char *text = NULL, *report = NULL;
 	struct err err = { 0 };
 	int fds[2] = { -1, -1 }, r;
 
-	setup->note_attached = send_note;
-	setup->arg = &socket;
-	r = fds[1] = build(setup, &state, &err);
+	own.note_attached = send_note;
+	own.arg = &socket;
+	r = fds[1] = build(&own, &state, &err);
 	if (r >= 0) {
 		fds[0] = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 		if (fds[0] < 0)
@@ -88,9 +89,8 @@ static void child(struct build *setup, int socket)
 	_exit(0);
 }
 
-int builder_start(struct builder *builder, const struct conf *conf, const char *root_path, int log_fd, char *const *environment, struct err *err)
+int builder_start(struct builder *builder, const struct build *setup, struct err *err)
 {
-	struct build setup = { .conf = conf, .root_path = root_path, .log_fd = log_fd, .environment = environment };
 	pid_t parent = getpid();
 	int pair[2];
 
@@ -115,7 +115,7 @@ int builder_start(struct builder *builder, const struct conf *conf, const char *
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		close(pair[0]);
-		child(&setup, pair[1]);
+		child(setup, pair[1]);
 	}
 	close(pair[1]);
 	builder->socket = pair[0];

@@ -4,7 +4,7 @@
 
 #include <sys/types.h>
 
-#include "../conf/conf.h"
+#include "build.h"
 #include "err.h"
 #include "state.h"
 
@@ -16,14 +16,13 @@ struct builder {
 	size_t report_len;
 };
 
-/*
- * Forks the builder. log_fd is for the output of fsck, environment the one that gcdboot was started with. Returns 0 or -errno.
- */
-int builder_start(struct builder *builder, const struct conf *conf, const char *root_path, int log_fd, char *const *environment, struct err *err);
+/* Forks the builder, for what `setup` says; note_attached and arg are its own. Returns 0 or -errno. */
+int builder_start(struct builder *builder, const struct build *setup, struct err *err);
 
 /*
- * Reads what the builder has sent. Returns -EAGAIN until it is complete; -EINPROGRESS where state->attached has changed meanwhile, which is to be saved; then 0 with ns and root open and `state` filled in (device, ids, what was
- * skipped, the commands), or the builder's own -errno with its message. What it did before it failed is undone already.
+ * Reads what the builder has sent. Returns -EAGAIN until it is complete; -EINPROGRESS where state->attached has changed meanwhile, which is to be
+ * saved; then 0 with ns and root open and `state` filled in (device, ids, what was skipped, the commands), or the builder's own -errno with its
+ * message. What it did before it failed is undone already.
  */
 int builder_read(struct builder *builder, struct state *state, struct err *err);
 

@@ -17,6 +17,7 @@ enum cmd_exit {
 	EXIT_USAGE = 2,
 	EXIT_NOT_RUNNING = 3,
 	EXIT_DEGRADED = 4,
+	EXIT_UNCONFIRMED = 5, /* systemd/ has it, too: a boot that nobody confirmed must not be tried again at once */
 	EXIT_CANNOT_RUN = 126,
 	EXIT_NOT_FOUND = 127,
 };
@@ -29,6 +30,7 @@ struct cmd_options {
 	enum plan_format format;
 	const char *host_table, *root; /* plan */
 	int timeout_ms;                /* stop; 0: as configured */
+	int confirm_ms;                /* boot; -1: as configured, 0: needs no confirmation */
 	char **argv;                   /* enter: the command and its arguments; empty: a login shell */
 	char **environment;            /* as gcdboot was started */
 	const char *notify_socket;
@@ -41,6 +43,7 @@ int cmd_boot(const struct cmd_options *options, struct err *err);
 int cmd_plan(const struct cmd_options *options, struct err *err);
 int cmd_status(const struct cmd_options *options, struct err *err);
 int cmd_enter(const struct cmd_options *options, struct err *err);
+int cmd_confirm(const struct cmd_options *options, struct err *err);
 int cmd_stop(const struct cmd_options *options, struct err *err);
 int cmd_check(const struct cmd_options *options, struct err *err);
 int cmd_list(const struct cmd_options *options, struct err *err);

@@ -20,11 +20,18 @@ struct outcome {
 	struct err err;
 };
 
+/* Who has typed it must not believe that an OS is undone which is not. */
+static void warn_of_option(const struct cmd_options *options)
+{
+	if (options->confirm_ms > 0)
+		log_warn("--confirm-within changes nothing for an OS that is there already");
+}
+
 /* Another gcdboot holds the lock: that is as good as success. */
 static int tell_running(const struct cmd_options *options, const struct rundir *rundir, struct err *err)
 {
 	struct state state = { 0 };
-	char text[32], message[64];
+	char text[32], message[64], confirm[160] = "";
 	bool stuck = false;
 	time_t since;
 	pid_t pid;
@@ -32,14 +39,20 @@ static int tell_running(const struct cmd_options *options, const struct rundir *
 
 	if (r < 0)
 		return err_set(err, -r, "another gcdboot holds %s/lock, but does not say which", rundir->path);
-	if (state_load(&state, rundir->path, NULL) == 0)
+	if (state_load(&state, rundir->path, NULL) == 0) {
 		stuck = state.phase == PHASE_STUCK;
+		if (state_awaits_confirm(&state))
+			state_confirm_text(&state, options->name, confirm);
+	}
 	state_clear(&state);
 	if (stuck)
 		return err_set(err, -EBUSY,
 			       "the OS was stopped, but not everything could be given back: `gcdboot status` tells what, `gcdboot stop` tries again");
 	state_time(since, text);
 	log_note("already running since %s, pid %d", text, pid);
+	if (confirm[0])
+		log_note("%s", confirm);
+	warn_of_option(options);
 	/* For a unit of Type=notify that is started while somebody else's boot is up: that one is the service then. */
 	snprintf(message, sizeof message, "MAINPID=%d\nREADY=1", pid);
 	notify_send(options->notify_socket, message);
@@ -154,7 +167,7 @@ static void supervise(const struct supervise *setup, int pipe_fd)
 	detached.ready = detach_stdio;
 	detached.ready_arg = &pipe_fd;
 	r = supervise_run(&detached, &err);
-	_exit(r < 0 ? EXIT_FAILED : EXIT_DONE);
+	_exit(r == -ETIME ? EXIT_UNCONFIRMED : r < 0 ? EXIT_FAILED : EXIT_DONE);
 }
 
 /* Forks the supervisor, and returns when the OS is up or the boot is undone. */
@@ -203,13 +216,15 @@ static int run(const struct cmd_options *options, const struct conf *conf, struc
 		/* On WSL it is the session of a running wsl.exe that keeps the machine alive. */
 		bool foreground = options->foreground || (!options->detach && host_kind() == HOST_WSL);
 
+		if (adopt)
+			warn_of_option(options);
 		/* The caller's directory is not ours to keep busy. */
 		if (chdir("/") < 0)
 			log_info("cannot change to /: %s", strerror(errno));
 		r = foreground ? supervise_run(&setup, err) : launch(&setup, err);
 	}
 	state_clear(&old);
-	return r;
+	return r == -ETIME ? EXIT_UNCONFIRMED : r;
 }
 
 int cmd_boot(const struct cmd_options *options, struct err *err)
@@ -223,6 +238,8 @@ int cmd_boot(const struct cmd_options *options, struct err *err)
 		r = host_check_privilege(err);
 	if (r == 0)
 		r = cmd_read_conf(options, &conf, err);
+	if (r == 0 && options->confirm_ms >= 0)
+		conf.boot.confirm_ms = options->confirm_ms;
 	if (r == 0) {
 		r = rundir_lock(&rundir, err);
 		/* The supervisor signs anew; until then, who comes second is told of us. */

@@ -13,6 +13,7 @@
 #include "host.h"
 #include "inspect.h"
 #include "mountpoint.h"
+#include "overlay.h"
 
 static void check_host(struct findings *findings)
 {
@@ -87,6 +88,15 @@ static int check_device(struct findings *findings, const struct conf *conf, stru
 	return 0;
 }
 
+static void check_overlay(struct findings *findings, const struct device_found *found, const struct table *table)
+{
+	size_t count = found->kind == DEVICE_DIRECTORY ? overlay_left_out(table, found->path) : 0;
+
+	if (count)
+		findings_add(findings, FINDING_SPOILS, "bind them with extra in [bind]", "overlay = tmpfs: %zu mount%s below %s will be left out", count,
+			     count == 1 ? "" : "s", found->path);
+}
+
 static int check_plan(struct findings *findings, const struct conf *conf, const char *path, const struct table *table, struct plan *plan)
 {
 	struct err err;
@@ -99,6 +109,48 @@ static int check_plan(struct findings *findings, const struct conf *conf, const 
 	return 0;
 }
 
+/* Unattended, each start of the machine ends without the OS: that is to be known. */
+static void check_confirm(struct findings *findings, const struct conf *conf)
+{
+	char within[48];
+
+	if (conf->boot.confirm_ms == 0)
+		return;
+	util_span(conf->boot.confirm_ms, within);
+	findings_add(findings, FINDING_OK, NULL, "each boot is undone unless `gcdboot confirm` is typed within %s of its beginning", within);
+	if (conf->root.wait_ms >= conf->boot.confirm_ms)
+		findings_add(findings, FINDING_SPOILS, "make [boot] confirm longer, or [root] wait shorter",
+			     "waiting for the device may take all the time that there is to confirm");
+}
+
+/* The first number in a small file of /proc; -1 where there is none. */
+static long read_number(const char *path)
+{
+	auto_fclose FILE *in = fopen(path, "re");
+	long number;
+
+	return in && fscanf(in, "%ld", &number) == 1 ? number : -1;
+}
+
+/*
+ * The OS's namespace begins as a copy of the host's. A container counts both; the kernel itself each for itself. There may be more than the table shows:
+ * what is mounted outside of the root directory of the process counts, too.
+ */
+static void check_mount_limit(struct findings *findings, const struct conf *conf, const struct table *table, const struct plan *plan)
+{
+	const char *mend = "leave some out with [bind] exclude";
+	size_t binds = plan_count_binds(plan), more = binds + 1;
+	size_t both = table->count + more + (conf->namespace_host ? 0 : table->count);
+	long each_max = read_number("/proc/sys/fs/mount-max"), both_max = read_number("/proc/sys/fs/ve-mount-nr");
+
+	if (each_max >= 0 && table->count + more > (size_t)each_max)
+		findings_add(findings, FINDING_STOPS, mend, "%zu mounts, and %zu to bind: more than the %ld that fs.mount-max allows in a namespace",
+			     table->count, binds, each_max);
+	else if (both_max >= 0 && both > (size_t)both_max)
+		findings_add(findings, FINDING_STOPS, mend, "%zu mounts%s, and %zu to bind: more than the %ld that fs.ve-mount-nr allows the container",
+			     table->count, conf->namespace_host ? "" : ", as many again in the OS's namespace", binds, both_max);
+}
+
 static void check_all(struct findings *findings, const struct conf *conf, const struct rundir *rundir, const char *path, char *const *environment)
 {
 	struct device_found found = { 0 };
@@ -109,16 +161,21 @@ static void check_all(struct findings *findings, const struct conf *conf, const 
 
 	check_host(findings);
 	check_privilege(findings);
+	check_confirm(findings, conf);
 	if (!check_run(findings, rundir))
 		have_device = check_device(findings, conf, &found) == 0;
 	if (table_read(&table, NULL, &err) < 0)
 		findings_add(findings, FINDING_STOPS, "mount /proc", "%s", err.msg);
 	else
 		have_plan = check_plan(findings, conf, path, &table, &plan) == 0;
+	if (have_plan && !rundir_is_locked(rundir))
+		check_mount_limit(findings, conf, &table, &plan);
 	if (host_kind() == HOST_WSL)
 		check_windows(findings, conf, &table, have_device || rundir_is_locked(rundir), environment);
 	if (!rundir_is_locked(rundir))
 		check_mount_point(findings, path, &table, have_device && found.kind == DEVICE_DIRECTORY);
+	if (have_device && conf->root.overlay)
+		check_overlay(findings, &found, &table);
 	if (have_device)
 		inspect_root(findings, conf, &found, have_plan ? &plan : NULL);
 	plan_clear(&plan);

@@ -1,12 +1,23 @@
 /* cmd_status: is it up, since when, from which device, what is mounted, what runs, which commands failed. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd.h"
 #include "host.h"
 #include "report.h"
 
-static int print(const struct cmd_options *options, const struct report *report, struct err *err)
+/* After a boot that failed, or that nobody confirmed, its log is all that is left. */
+static int print_text(const struct report *report, const struct rundir *rundir, struct err *err)
+{
+	int r = report_print_text(report, stdout, err);
+
+	if (r == 0 && !report->running && access(rundir->log, F_OK) == 0)
+		printf("  the last boot was undone: %s tells why\n", rundir->log);
+	return r;
+}
+
+static int print(const struct cmd_options *options, const struct report *report, const struct rundir *rundir, struct err *err)
 {
 	int r;
 
@@ -15,7 +26,7 @@ static int print(const struct cmd_options *options, const struct report *report,
 	else if (options->level == LOG_QUIET)
 		r = 0;
 	else
-		r = report_print_text(report, stdout, err);
+		r = print_text(report, rundir, err);
 	if (r == 0 && (fflush(stdout) != 0 || ferror(stdout)))
 		r = err_set(err, errno, "cannot write the status");
 	return r;
@@ -32,7 +43,7 @@ int cmd_status(const struct cmd_options *options, struct err *err)
 	if (r == 0)
 		r = report_gather(&report, options->name, &rundir, err);
 	if (r == 0)
-		r = print(options, &report, err);
+		r = print(options, &report, &rundir, err);
 	if (r == 0)
 		r = !report.running ? EXIT_NOT_RUNNING : report.degraded ? EXIT_DEGRADED : EXIT_DONE;
 	report_clear(&report);

@@ -21,9 +21,10 @@ enum control_type {
 	CONTROL_GET_OS = 1, /* fds: the OS's mount namespace and its root directory (O_PATH) */
 	CONTROL_GET_HOST,   /* fds: the host's mount namespace and its root directory (O_PATH) */
 	CONTROL_STOP,       /* timeout_ms; CONTROL_LINE for each thing to tell, then DONE or FAILED */
+	CONTROL_CONFIRM,    /* DONE: confirmed, or nothing to confirm; text tells which. FAILED with -ETIME: too late */
 	/* replies */
 	CONTROL_LINE = 100, /* text: one line to show */
-	CONTROL_DONE,       /* status 0; with fds where asked for */
+	CONTROL_DONE,       /* status 0; with fds or text where asked for */
 	CONTROL_FAILED,     /* status: -errno; text: why */
 };
 

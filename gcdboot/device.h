@@ -46,6 +46,7 @@ struct device_found {
 	enum device_kind kind;
 	char *path;            /* device node, directory or image file */
 	char *type;            /* filesystem type that libblkid found; NULL for a directory */
+	bool shared;           /* DEVICE_BLOCK, of which an overlay only reads: it is mounted read-only on the host, too */
 	uint64_t offset, size; /* DEVICE_IMAGE: where the filesystem lies in the file, in bytes; size 0: to the end */
 };
 
@@ -72,8 +73,11 @@ struct device_wait {
 int device_find(struct device_found *found, const struct conf *conf, const struct device_wait *wait, struct err *err);
 void device_found_clear(struct device_found *found);
 
-/* Runs fsck -a on the node; refuses (-EUCLEAN) where it could not mend. Its output goes to log_fd. fsck(8) tells the exit codes. */
-int device_fsck(const char *node, const char *type, int log_fd, struct err *err);
+/*
+ * Runs fsck -a on the node; refuses (-EUCLEAN) where it could not mend. Without `mend` it is fsck -n, which writes nothing: refuses where there is
+ * something to mend. Its output goes to log_fd. fsck(8) tells the exit codes.
+ */
+int device_fsck(const char *node, const char *type, bool mend, int log_fd, struct err *err);
 
 /* Whether nothing on this machine uses the block device any more: 1, 0, or -errno. Opens it O_EXCL, which the kernel refuses for a mounted one. */
 int device_is_free(const char *node);

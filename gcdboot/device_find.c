@@ -69,19 +69,20 @@ static bool is_below_dev(const char *path)
 }
 
 /* Takes this device, unless there is no filesystem on it, or it is used elsewhere. */
-static int take_device(struct device_found *found, const struct device *device, bool type_given, struct err *err)
+static int take_device(struct device_found *found, const struct conf *conf, const struct device *device, struct err *err)
 {
 	auto_free char *name = text_safe(device->node);
 	auto_table struct table table = { 0 };
-	int ret = device_refuse_content(device, name ? name : "the device", type_given, err);
+	int ret = device_refuse_content(device, name ? name : "the device", is_type_given(conf), err);
 
 	if (ret == 0)
 		ret = table_read(&table, NULL, err);
 	if (ret == 0)
-		ret = device_refuse_used(device->node, device->dev, &table, err);
+		ret = device_refuse_used(device->node, device->dev, conf->root.overlay, &table, err);
 	if (ret < 0)
 		return ret;
 	found->kind = DEVICE_BLOCK;
+	found->shared = device_mount(&table, device->dev) != NULL;
 	found->path = realpath(device->node, NULL);
 	if (!found->path)
 		return err_set(err, errno, "cannot resolve %s", name ? name : "the device");
@@ -172,7 +173,7 @@ static int look_for_tag(struct device_found *found, const struct conf *conf, str
 		return 0;
 	if (matches.count > 1)
 		return device_refuse_many(&matches, conf->root.source, is_type_given(conf), err);
-	ret = take_device(found, matches.device[0], is_type_given(conf), err);
+	ret = take_device(found, conf, matches.device[0], err);
 	return ret < 0 ? ret : 1;
 }
 
@@ -188,7 +189,7 @@ static int look_at_block(struct device_found *found, const struct conf *conf, st
 	if (ret == -ENOENT || ret == -ENXIO || ret == -ENODEV || ret == -ENOMEDIUM || (ret == 0 && look->list.device[0].size == 0))
 		return 0;
 	if (ret == 0)
-		ret = take_device(found, look->list.device, is_type_given(conf), err);
+		ret = take_device(found, conf, look->list.device, err);
 	return ret < 0 ? ret : 1;
 }
 
@@ -205,7 +206,7 @@ static int look_at_image(struct device_found *found, const struct conf *conf, st
 	if (ret == 0)
 		ret = table_read(&table, NULL, err);
 	if (ret == 0)
-		ret = device_refuse_used_image(found->path, found->offset, found->size, &table, err);
+		ret = device_refuse_used_image(found->path, found->offset, found->size, conf->root.overlay, &table, err);
 	return ret < 0 ? ret : 1;
 }
 

@@ -86,7 +86,7 @@ static int start(pid_t *pid, const char *program, char *const *argv, int log_fd)
 	return -ret;
 }
 
-static int refuse_status(const char *node, int status, struct err *err)
+static int refuse_status(const char *node, int status, bool mend, struct err *err)
 {
 	if (WIFSIGNALED(status))
 		return err_set(err, -EUCLEAN, "fsck of %s was killed by signal %d: run fsck %s by hand", node, WTERMSIG(status), node);
@@ -100,15 +100,19 @@ static int refuse_status(const char *node, int status, struct err *err)
 	case 8:
 		return err_set(err, -EUCLEAN, "fsck could not check %s (exit status 8): run fsck %s by hand", node, node);
 	default:
+		if (!mend)
+			return err_set(err, -EUCLEAN,
+				       "fsck has found errors on %s (exit status %d), and overlay = tmpfs does not write to it: run fsck %s by hand", node,
+				       WEXITSTATUS(status), node);
 		return err_set(err, -EUCLEAN, "fsck could not mend %s (exit status %d): run fsck %s by hand", node, WEXITSTATUS(status), node);
 	}
 }
 
-int device_fsck(const char *node, const char *type, int log_fd, struct err *err)
+int device_fsck(const char *node, const char *type, bool mend, int log_fd, struct err *err)
 {
 	auto_free char *safe = text_safe(node);
 	const char *name = safe ? safe : "the device";
-	char *argv[] = { (char *)"fsck", (char *)"-a", (char *)"-T", (char *)"-t", (char *)type, (char *)node, NULL };
+	char *argv[] = { (char *)"fsck", (char *)(mend ? "-a" : "-n"), (char *)"-T", (char *)"-t", (char *)type, (char *)node, NULL };
 	char program[PATH_MAX];
 	pid_t pid = 0, waited;
 	int status = 0, ret;
@@ -126,5 +130,5 @@ int device_fsck(const char *node, const char *type, int log_fd, struct err *err)
 	} while (waited < 0 && errno == EINTR);
 	if (waited < 0)
 		return err_set(err, errno, "cannot wait for the fsck of %s", name);
-	return refuse_status(name, status, err);
+	return refuse_status(name, status, mend, err);
 }

@@ -154,15 +154,25 @@ static bool has_holder(dev_t dev, char *words, size_t size)
 	return false;
 }
 
+/* Whether the filesystem cannot be written through any of its mounts. */
+static bool is_read_only(const struct table_mount *mount)
+{
+	const char *options = mount->super_options ? mount->super_options : mount->options;
+
+	return options && strncmp(options, "ro", 2) == 0 && (options[2] == ',' || options[2] == '\0');
+}
+
 /*
  * How the device is used, in words that go behind "/dev/sdb1 is already"; false where it is free. ask: the kernel too, which counts a disk as used
  * where one of its partitions is.
  */
-static bool use_of(const char *node, dev_t dev, bool ask, const struct table *table, char *words, size_t size)
+static bool use_of(const char *node, dev_t dev, bool ask, bool reading, const struct table *table, char *words, size_t size)
 {
 	const struct table_mount *mount = device_mount(table, dev);
 	auto_free char *safe = mount ? text_safe(mount->target) : NULL;
 
+	if (mount && reading && is_read_only(mount))
+		return false;
 	if (mount)
 		snprintf(words, size, "mounted on %s", safe ? safe : "?");
 	else if (is_swap(dev))
@@ -170,16 +180,16 @@ static bool use_of(const char *node, dev_t dev, bool ask, const struct table *ta
 	else if (!ask || device_is_free(node) != 0)
 		return false; /* or it cannot be opened, which the mount will tell better */
 	else if (!has_holder(dev, words, size) && !is_mounted_for_others(dev, words, size))
-		snprintf(words, size, "in use, by something that this host does not show (a container, or a process that has it open for itself)");
+		snprintf(words, size, "in use, by something that this host does not show (an overlay, a container, or a process that has it open for itself)");
 	return true;
 }
 
-int device_refuse_used(const char *node, dev_t dev, const struct table *table, struct err *err)
+int device_refuse_used(const char *node, dev_t dev, bool reading, const struct table *table, struct err *err)
 {
 	auto_free char *safe = text_safe(node);
 	char words[1024];
 
-	if (!use_of(node, dev, true, table, words, sizeof words))
+	if (!use_of(node, dev, true, reading, table, words, sizeof words))
 		return 0;
 	return err_set(err, -EBUSY, "%s is already %s", safe ? safe : "the device", words);
 }
@@ -233,21 +243,28 @@ static bool is_backed_by(const char *dir, const char *path, const struct stat *f
 	return name && own && strcmp(name, own) == 0 && stat(backing, &st) == 0 && st.st_dev == file->st_dev && st.st_ino == file->st_ino;
 }
 
-/* Refuses where the device of this directory of /sys shows a part of `wanted`, and is used. */
-static int refuse_used_part(const char *path, const char *dir, const char *name, bool ask, struct range shown, struct range wanted, const struct table *table,
-			    struct err *err)
+/* What is asked for of an image. */
+struct wish {
+	const char *path;
+	struct range range;
+	bool reading;
+	const struct table *table;
+};
+
+/* Refuses where the device of this directory of /sys shows a part of what is wished for, and is used. */
+static int refuse_used_part(const struct wish *wish, const char *dir, const char *name, bool ask, struct range shown, struct err *err)
 {
 	auto_free char *safe = NULL;
 	char line[32], node[64], words[1024];
 	unsigned maj, min;
 
-	if (shown.start >= wanted.end || wanted.start >= shown.end)
+	if (shown.start >= wish->range.end || wish->range.start >= shown.end)
 		return 0;
 	snprintf(node, sizeof node, "/dev/%.40s", name);
 	if (!read_line(line, sizeof line, dir, "dev") || sscanf(line, "%u:%u", &maj, &min) != 2 ||
-	    !use_of(node, makedev(maj, min), ask, table, words, sizeof words))
+	    !use_of(node, makedev(maj, min), ask, wish->reading, wish->table, words, sizeof words))
 		return 0;
-	safe = text_safe(path);
+	safe = text_safe(wish->path);
 	return err_set(err, -EBUSY, "%s is attached as %s, which is already %s", safe ? safe : "the image", node, words);
 }
 
@@ -255,7 +272,7 @@ static int refuse_used_part(const char *path, const char *dir, const char *name,
  * The partitions of a loop device: directories below its own ("loop0p3"), with start and size in sectors of 512. Returns how many there are, none of
  * them used, or -errno.
  */
-static int refuse_used_partitions(const char *path, const char *loop, uint64_t offset, struct range wanted, const struct table *table, struct err *err)
+static int refuse_used_partitions(const struct wish *wish, const char *loop, uint64_t offset, struct err *err)
 {
 	auto_closedir DIR *parts = NULL;
 	struct dirent *entry;
@@ -268,8 +285,8 @@ static int refuse_used_partitions(const char *path, const char *loop, uint64_t o
 		if (strncmp(entry->d_name, loop, strlen(loop)) != 0)
 			continue;
 		snprintf(part, sizeof part, "%s/%.20s", dir, entry->d_name);
-		ret = refuse_used_part(path, part, entry->d_name, true, range_make(offset + read_number(part, "start") * 512, read_number(part, "size") * 512),
-				       wanted, table, err);
+		ret = refuse_used_part(wish, part, entry->d_name, true, range_make(offset + read_number(part, "start") * 512, read_number(part, "size") * 512),
+				       err);
 		if (ret < 0)
 			return ret;
 		count++;
@@ -277,7 +294,7 @@ static int refuse_used_partitions(const char *path, const char *loop, uint64_t o
 	return count;
 }
 
-static int refuse_used_loop(const char *path, const char *loop, struct range wanted, const struct table *table, struct err *err)
+static int refuse_used_loop(const struct wish *wish, const char *loop, struct err *err)
 {
 	char dir[64];
 	uint64_t offset;
@@ -285,17 +302,17 @@ static int refuse_used_loop(const char *path, const char *loop, struct range wan
 
 	snprintf(dir, sizeof dir, "/sys/block/%.20s", loop);
 	offset = read_number(dir, "loop/offset");
-	ret = refuse_used_partitions(path, loop, offset, wanted, table, err);
+	ret = refuse_used_partitions(wish, loop, offset, err);
 	if (ret < 0)
 		return ret;
 	/* Where it has partitions, the kernel's word on the whole speaks of them: another partition than ours may well be used. */
-	return refuse_used_part(path, dir, loop, ret == 0, range_make(offset, read_number(dir, "loop/sizelimit")), wanted, table, err);
+	return refuse_used_part(wish, dir, loop, ret == 0, range_make(offset, read_number(dir, "loop/sizelimit")), err);
 }
 
-int device_refuse_used_image(const char *path, uint64_t offset, uint64_t size, const struct table *table, struct err *err)
+int device_refuse_used_image(const char *path, uint64_t offset, uint64_t size, bool reading, const struct table *table, struct err *err)
 {
 	auto_closedir DIR *blocks = opendir("/sys/block");
-	struct range wanted = range_make(offset, size);
+	struct wish wish = { .path = path, .range = range_make(offset, size), .reading = reading, .table = table };
 	struct dirent *entry;
 	struct stat file;
 	char dir[64];
@@ -308,7 +325,7 @@ int device_refuse_used_image(const char *path, uint64_t offset, uint64_t size, c
 			continue;
 		snprintf(dir, sizeof dir, "/sys/block/%.20s", entry->d_name);
 		if (is_backed_by(dir, path, &file))
-			ret = refuse_used_loop(path, entry->d_name, wanted, table, err);
+			ret = refuse_used_loop(&wish, entry->d_name, err);
 	}
 	return ret;
 }

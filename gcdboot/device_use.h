@@ -18,10 +18,13 @@ const struct table_mount *device_mount(const struct table *table, dev_t dev);
  */
 bool device_is_gone(unsigned dev_major, unsigned dev_minor, const char *node);
 
-/* Refuses (-EBUSY) a block device that is mounted, swapped on, or held by another device, and tells where. Returns 0 where it is free. */
-int device_refuse_used(const char *node, dev_t dev, const struct table *table, struct err *err);
+/*
+ * Refuses (-EBUSY) a block device that is mounted, swapped on, or held by another device, and tells where. Returns 0 where it is free. Who is only
+ * `reading` may share it with a mount of this host that is read-only, too.
+ */
+int device_refuse_used(const char *node, dev_t dev, bool reading, const struct table *table, struct err *err);
 
 /* The same for a range of an image file (size 0: to the end), which a loop device may show already. `path` is the file's canonical path. */
-int device_refuse_used_image(const char *path, uint64_t offset, uint64_t size, const struct table *table, struct err *err);
+int device_refuse_used_image(const char *path, uint64_t offset, uint64_t size, bool reading, const struct table *table, struct err *err);
 
 #endif

@@ -56,6 +56,13 @@ void host_name(char name[65])
 		snprintf(name, 65, "%s", uts.nodename);
 }
 
+int host_check_root(struct err *err)
+{
+	if (geteuid() == 0)
+		return 0;
+	return err_set(err, -EPERM, host_kind() == HOST_WSL ? "needs root: run it as `wsl.exe -u root gcdboot`, or with sudo" : "needs root: run it with sudo");
+}
+
 int host_check_privilege(struct err *err)
 {
 	static const struct {
@@ -66,11 +73,10 @@ int host_check_privilege(struct err *err)
 		{ CAP_SYS_CHROOT, "CAP_SYS_CHROOT", "chroot" },
 	};
 	cap_t caps;
-	int r = 0;
+	int r = host_check_root(err);
 
-	if (geteuid() != 0)
-		return err_set(err, -EPERM,
-			       host_kind() == HOST_WSL ? "needs root: run it as `wsl.exe -u root gcdboot`, or with sudo" : "needs root: run it with sudo");
+	if (r < 0)
+		return r;
 	caps = cap_get_proc();
 	if (!caps)
 		return err_set(err, errno, "cannot read the own capabilities");

@@ -18,7 +18,10 @@ enum host_kind host_kind(void);
 /* The machine's name, as uname(2) has it; into a buffer of 65 bytes. */
 void host_name(char name[65]);
 
-/* 0, or -EPERM with err: not root (with the command to type), or which capability is missing. */
+/* 0, or -EPERM with err: not root, with the command to type. */
+int host_check_root(struct err *err);
+
+/* The same, and 0 only with the capabilities that mounting needs; else err says which one is missing. */
 int host_check_privilege(struct err *err);
 
 /* A mount namespace, as /proc/PID/ns/mnt tells it. */

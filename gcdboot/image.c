@@ -20,8 +20,8 @@ struct image {
 	const char *name; /* for messages: without control characters */
 	int fd;
 	uint64_t size;
-	unsigned gpt_sector; /* the sector size of its GPT; 0 where it has none */
-	uint64_t gpt_size;   /* of the disk that the GPT describes */
+	unsigned sector;   /* that its partition table counts in; 0: not known, libblkid takes 512 */
+	uint64_t gpt_size; /* of the disk that the GPT describes */
 	bool type_given;
 };
 
@@ -49,7 +49,7 @@ static void read_gpt(struct image *image)
 	for (size_t i = 0; i < sizeof sectors / sizeof *sectors; i++) {
 		if (pread(image->fd, &header, sizeof header, sectors[i]) != sizeof header || memcmp(header.signature, "EFI PART", 8) != 0)
 			continue;
-		image->gpt_sector = sectors[i];
+		image->sector = sectors[i];
 		if (le64toh(header.backup) < UINT64_MAX / sectors[i])
 			image->gpt_size = (le64toh(header.backup) + 1) * sectors[i];
 		return;
@@ -71,8 +71,8 @@ static blkid_probe probe_table(const struct image *image)
 {
 	blkid_probe probe = probe_range(image, 0, 0);
 
-	if (probe && image->gpt_sector)
-		blkid_probe_set_sectorsize(probe, image->gpt_sector);
+	if (probe && image->sector)
+		blkid_probe_set_sectorsize(probe, image->sector);
 	return probe;
 }
 
@@ -193,16 +193,45 @@ static int locate_partition(struct device_found *found, const struct image *imag
 	return 0;
 }
 
+/* Finds the partition and reads what is in it. */
+static int read_partition(struct device_found *found, struct device *device, const struct image *image, int number, struct err *err)
+{
+	int ret = locate_partition(found, image, number, err);
+
+	return ret < 0 ? ret : read_content(device, image, found->offset, found->size, err);
+}
+
+/*
+ * An MBR does not tell what sectors it counts in. Where nothing is found at the place in sectors of 512 bytes, it may be an image of a disk that has
+ * 4096. Found and device stay as they are where it is not.
+ */
+static void retry_in_4096(struct device_found *found, struct device *device, const struct image *image, int number)
+{
+	auto_device struct device other = { 0 };
+	struct device_found place = { 0 };
+	struct image wide = *image;
+	struct device swap;
+
+	wide.sector = 4096;
+	if (image->sector || device_is_filesystem(device) || read_partition(&place, &other, &wide, number, NULL) < 0 || !device_is_filesystem(&other))
+		return;
+	found->offset = place.offset;
+	found->size = place.size;
+	swap = *device;
+	*device = other;
+	other = swap;
+}
+
 static int find_partition(struct device_found *found, const struct image *image, int number, struct err *err)
 {
 	auto_device struct device device = { 0 };
 	char words[PATH_MAX + 64];
-	int ret = locate_partition(found, image, number, err);
+	int ret = read_partition(found, &device, image, number, err);
 
-	if (ret == 0)
-		ret = read_content(&device, image, found->offset, found->size, err);
 	if (ret < 0)
 		return ret;
+	if (!image->type_given)
+		retry_in_4096(found, &device, image, number);
 	snprintf(words, sizeof words, "partition %d of %s", number, image->name);
 	return take_content(found, &device, image, words, err);
 }

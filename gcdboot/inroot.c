@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -74,11 +75,22 @@ static bool walk_component(struct walk *walk, char name[NAME_MAX + 1], bool *las
 	return true;
 }
 
+/* By path on kernels before 3.12, whose fstatfs(2) takes no O_PATH: /proc/self/fd leads to the link itself, and no further. */
+static bool is_in_proc(int link_fd)
+{
+	char path[64];
+	struct statfs fs;
+
+	if (fstatfs(link_fd, &fs) == 0)
+		return fs.f_type == PROC_MAGIC;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", link_fd);
+	return statfs(path, &fs) == 0 && fs.f_type == PROC_MAGIC;
+}
+
 /* Puts the target of the link in front of what is still to be walked. */
 static int walk_follow(struct walk *walk, int link_fd)
 {
 	char target[PATH_MAX];
-	struct statfs fs;
 	ssize_t len;
 	size_t rest = strlen(walk->rest);
 
@@ -90,7 +102,7 @@ static int walk_follow(struct walk *walk, int link_fd)
 	if (len == 0 || (size_t)len + 1 + rest + 1 > sizeof walk->rest)
 		return -ENAMETOOLONG;
 	/* A magic link of /proc is no path; its text only looks like one ("/", "pipe:[4]"). /proc/self and the like hold relative text. */
-	if (target[0] == '/' && fstatfs(link_fd, &fs) == 0 && fs.f_type == PROC_MAGIC)
+	if (target[0] == '/' && is_in_proc(link_fd))
 		return -ELOOP;
 	if (target[0] == '/')
 		walk_to_root(walk);
@@ -103,7 +115,13 @@ static int walk_follow(struct walk *walk, int link_fd)
 /* What is mounted in the root is the host's: there nothing is made, or it would stay when the OS is gone. */
 static bool may_make_in(const struct walk *walk)
 {
-	return mountid_of(walk->dir[walk->depth - 1]) == mountid_of(walk->dir[0]);
+	int dir = walk->dir[walk->depth - 1], here = mountid_of(dir), root = mountid_of(walk->dir[0]);
+	struct stat here_st, root_st;
+
+	/* Only one known: another kind of filesystem. */
+	if (here || root)
+		return here == root;
+	return fstat(dir, &here_st) == 0 && fstat(walk->dir[0], &root_st) == 0 && here_st.st_dev == root_st.st_dev;
 }
 
 static int walk_make_dir(const struct walk *walk, const char *name)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libmount.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -14,42 +15,70 @@
 #include "boot_commands.h"
 #include "inroot.h"
 #include "mnt.h"
+#include "readonly.h"
 
-/* Read-only is not enough for these: mounting replays the journal, which writes. */
-static const char *quiet_options(const char *type)
+static const char *type_of(const struct conf *conf, const struct device_found *found)
 {
-	if (type && strncmp(type, "ext", 3) == 0)
-		return "ro,noload";
-	if (type && strcmp(type, "xfs") == 0)
-		return "ro,norecovery";
-	return "ro";
+	return strcmp(conf->root.type, "auto") != 0 ? conf->root.type : found->type;
 }
 
-static int open_root(const struct conf *conf, const struct device_found *found, struct err *err)
+static int open_root(const struct conf *conf, const struct device_found *found, bool *dirty, struct err *err)
 {
-	const char *type = strcmp(conf->root.type, "auto") != 0 ? conf->root.type : found->type;
+	const char *type = type_of(conf, found);
+	struct readonly how = { 0 };
 	struct mnt_root root = {
 		.source = found->path,
 		.target = "/proc", /* any directory: only this process's namespace sees it */
 		.type = type,
-		.options = quiet_options(type),
-		.image = found->kind == DEVICE_IMAGE,
 		.offset = found->offset,
 		.size = found->size,
 	};
 	int fd, r;
 
+	r = mnt_unshare(err);
+	if (r == 0 && conf->root.overlay)
+		r = mnt_has_overlay(err);
+	if (r < 0)
+		return r;
 	if (found->kind == DEVICE_DIRECTORY) {
 		fd = open(found->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		return fd < 0 ? err_set(err, errno, "cannot open %s", found->path) : fd;
 	}
-	r = mnt_unshare(err);
+	r = readonly_look(&how, found->path, found->offset, type, err);
+	*dirty = how.dirty;
+	root.options = how.options;
+	root.image = found->kind == DEVICE_IMAGE || how.loop;
 	if (r == 0)
 		r = mnt_root(&root, err);
 	if (r < 0)
 		return r;
 	fd = open(root.target, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? err_set(err, errno, "cannot open the root of %s", found->path) : fd;
+}
+
+/* Whether the OS will be able to write to its root. Here it is mounted read-only in any case. */
+static bool is_writable(const struct conf *conf, const struct device_found *found, int root)
+{
+	unsigned long flags = 0;
+	struct statvfs fs;
+
+	if (conf->root.overlay)
+		return true;
+	mnt_optstr_get_flags(conf->root.options, &flags, mnt_get_builtin_optmap(MNT_LINUX_MAP));
+	if ((flags & MS_RDONLY) || readonly_is_type(type_of(conf, found)))
+		return false;
+	return found->kind != DEVICE_DIRECTORY || fstatvfs(root, &fs) < 0 || !(fs.f_flag & ST_RDONLY);
+}
+
+static void inspect_filesystem(struct findings *findings, const struct conf *conf, const struct device_found *found, bool dirty)
+{
+	const char *type = type_of(conf, found);
+
+	if (conf->root.overlay && dirty)
+		findings_add(findings, FINDING_SPOILS, "fsck it, or mount it once",
+			     "%s was not unmounted in order, and overlay = tmpfs does not mend it: what was written to it last may be missing", found->path);
+	if (!conf->root.overlay && readonly_is_type(type))
+		findings_add(findings, FINDING_SPOILS, "overlay = tmpfs in [root]", "the root is a %s: the OS cannot write to it", type);
 }
 
 static void inspect_commands(struct findings *findings, const struct conf *conf, int root)
@@ -103,10 +132,9 @@ static bool is_own_directory(const char *target)
 }
 
 /* Without /proc, /sys and /dev nothing boots: a mount point that is no directory, or is missing and cannot be made. */
-static bool inspect_required(struct findings *findings, const struct step *step, int root)
+static bool inspect_required(struct findings *findings, const struct step *step, int root, bool writable)
 {
 	auto_close int fd = inroot_open(root, step->target, O_PATH | O_DIRECTORY, NULL);
-	struct statvfs fs;
 	const char *why = NULL;
 
 	if (!(step->flags & STEP_REQUIRED) || fd >= 0)
@@ -115,14 +143,14 @@ static bool inspect_required(struct findings *findings, const struct step *step,
 		why = strerror(-fd);
 	else if (!(step->flags & STEP_CREATE))
 		why = "it is missing, and create = no";
-	else if (fstatvfs(root, &fs) == 0 && (fs.f_flag & ST_RDONLY))
+	else if (!writable)
 		why = "it is missing, and the root is read-only";
 	if (why)
 		findings_add(findings, FINDING_STOPS, "make it a directory in the root", "%s in the root: %s", step->target, why);
 	return why != NULL;
 }
 
-static void inspect_binds(struct findings *findings, const struct plan *plan, int root)
+static void inspect_binds(struct findings *findings, const struct plan *plan, int root, bool writable)
 {
 	size_t missing = 0;
 
@@ -138,7 +166,7 @@ static void inspect_binds(struct findings *findings, const struct plan *plan, in
 				findings_add(findings, FINDING_SPOILS, mend, "the host's %s is a mount: it would cover the OS's own %s", step->target,
 					     step->target);
 		}
-		if (!inspect_required(findings, step, root))
+		if (!inspect_required(findings, step, root, writable))
 			missing += !(step->flags & (STEP_CREATE | STEP_OPTIONAL)) && !inroot_exists(root, step->target);
 	}
 	if (missing)
@@ -194,16 +222,18 @@ static void child(const struct conf *conf, const struct device_found *found, con
 {
 	struct findings findings = { 0 };
 	struct err err = { 0 };
+	bool dirty = false;
 	int root;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	root = open_root(conf, found, &err);
+	root = open_root(conf, found, &dirty, &err);
 	if (root < 0)
-		findings_add(&findings, FINDING_STOPS, "fsck the filesystem, or choose another source", "%s", err.msg);
+		findings_add(&findings, FINDING_STOPS, root == -ENODEV ? NULL : "fsck the filesystem, or choose another source", "%s", err.msg);
 	else {
+		inspect_filesystem(&findings, conf, found, dirty);
 		inspect_commands(&findings, conf, root);
 		if (plan)
-			inspect_binds(&findings, plan, root);
+			inspect_binds(&findings, plan, root, is_writable(conf, found, root));
 		inspect_escape(&findings, root);
 	}
 	send_findings(&findings, out);

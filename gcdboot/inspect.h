@@ -8,7 +8,7 @@
 #include "plan.h"
 
 /*
- * Mounts the root read-only in a mount namespace of a child process (an ext or XFS filesystem without replaying its journal: not a byte is written)
+ * Mounts the root read-only in a mount namespace of a child process (readonly.h: not a byte is written)
  * and adds what is found in it: boot scripts, /bin/sh, mount points that are missing, directories of the OS that a mount of the host would cover,
  * chroot_escape.
  */

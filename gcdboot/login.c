@@ -144,6 +144,7 @@ void login_read(struct login *login, int root_fd)
 	strcpy(login->home, NO_HOME);
 	strcpy(login->shell, NO_SHELL);
 	login->group_count = 0;
+	login->descriptors_end = descriptors_end();
 	add_group(login, 0);
 	if (passwd)
 		read_passwd(login, passwd);
@@ -317,7 +318,7 @@ int login_exec(const struct login *login, char *const *argv, char **environment,
 		err_set(err, errno, "cannot change to /");
 		return 1;
 	}
-	close_from(STDERR_FILENO + 1);
+	close_from(STDERR_FILENO + 1, login->descriptors_end);
 	reset_signals();
 	/* execvp(3) searches the PATH of `environ`, execvpe(3) too, not that of the environment it passes on. */
 	environ = environment;

@@ -16,6 +16,7 @@ struct login {
 	char shell[PATH_MAX]; /* "/bin/sh" where passwd names none */
 	gid_t groups[LOGIN_GROUPS];
 	int group_count;
+	int descriptors_end; /* see close_from() */
 };
 
 /*

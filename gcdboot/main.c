@@ -53,7 +53,7 @@ static const struct command commands[] = {
 	  " -f, --foreground       stay until the OS is stopped (the default on WSL)\n"
 	  " -d, --detach           return once the OS is up (the default elsewhere)\n"
 	  "     --confirm-within=TIME\n"
-	  "                        reserved\n" },
+	  "                        stop the OS unless `gcdboot confirm` is typed in time (5m); 0: it stays\n" },
 	{ "plan", cmd_plan, "+hV", plan_long, false, "[options]",
 	  "Show what boot would do, in order. Touches nothing.\n\n"
 	  "     --format=FORMAT    text, sh or json\n"
@@ -63,6 +63,8 @@ static const struct command commands[] = {
 	  "Show whether the OS is up, since when, from which device, what is mounted and what runs.\n\n"
 	  "     --json             as JSON\n" },
 	{ "enter", cmd_enter, "+hV", plain_long, true, "[--] [COMMAND [ARGUMENT...]]", "Run COMMAND, or root's login shell, inside the OS.\n" },
+	{ "confirm", cmd_confirm, "+hV", plain_long, false, "",
+	  "Confirm that the OS can be reached: else a boot with --confirm-within, or [boot] confirm, stops it again.\n" },
 	{ "stop", cmd_stop, "+hV", stop_long, false, "[options]",
 	  "Shut the OS down, unmount, detach.\n\n"
 	  "     --timeout=TIME     how long it may take (10s, 1m), instead of the configured time\n" },
@@ -87,6 +89,7 @@ static void print_help(void)
 	      " plan    what boot would do, in order\n"
 	      " status  is it up, what is mounted, what runs, what failed\n"
 	      " enter   run a command inside the OS\n"
+	      " confirm the OS can be reached: it stays up\n"
 	      " stop    shut the OS down, unmount, detach\n"
 	      " check   what would stop or spoil a boot, and its mend\n"
 	      " list    filesystems that could be a root\n\n"
@@ -192,6 +195,15 @@ static int parse_timeout(const char *text, int *timeout_ms)
 	return misuse("--timeout: ", err.msg);
 }
 
+static int parse_confirm(const char *text, int *confirm_ms)
+{
+	struct err err;
+
+	if (conf_parse_confirm(text, confirm_ms, &err) == 0)
+		return -1;
+	return misuse("--confirm-within: ", err.msg);
+}
+
 static int parse_one(int option, struct cmd_options *options)
 {
 	switch (option) {
@@ -215,7 +227,7 @@ static int parse_one(int option, struct cmd_options *options)
 	case OPTION_TIMEOUT:
 		return parse_timeout(optarg, &options->timeout_ms);
 	case OPTION_CONFIRM:
-		return misuse("--confirm-within is reserved: this version cannot do it yet", NULL);
+		return parse_confirm(optarg, &options->confirm_ms);
 	default:
 		return misuse(NULL, NULL);
 	}
@@ -276,7 +288,7 @@ static void take_environment(struct cmd_options *options)
 
 int main(int argc, char **argv)
 {
-	struct cmd_options options = { .name = "default", .level = LOG_NORMAL };
+	struct cmd_options options = { .name = "default", .level = LOG_NORMAL, .confirm_ms = -1 };
 	const struct command *command = &commands[0];
 	struct err err = { 0 };
 	int status;
@@ -285,7 +297,7 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	reset_process();
 	open_stdio();
-	close_from(STDERR_FILENO + 1);
+	close_from(STDERR_FILENO + 1, descriptors_end());
 	take_environment(&options);
 	status = parse_global(argc, argv, &options);
 	if (status < 0 && optind < argc) {

@@ -52,10 +52,16 @@ static int slave_from_top(void)
 	return fchdir(root) < 0 || chroot(".") < 0 ? -errno : r;
 }
 
+/* The kernel's text for it speaks of a disk that is full, or of memory. */
+static const char *limit_hint(int error)
+{
+	return error == ENOSPC || error == ENOMEM ? " (the limit on mounts may be reached: fs.mount-max, or the container's own)" : "";
+}
+
 int mnt_unshare(struct err *err)
 {
 	if (unshare(CLONE_NEWNS) < 0)
-		return err_set(err, errno, "cannot make a mount namespace%s", errno == EPERM ? " (needs CAP_SYS_ADMIN)" : "");
+		return err_set(err, errno, "cannot make a mount namespace%s", errno == EPERM ? " (needs CAP_SYS_ADMIN)" : limit_hint(errno));
 	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 && (errno != EINVAL || (errno = -slave_from_top()) != 0))
 		return err_set(err, errno, "cannot make the mounts of the new namespace slaves");
 	return 0;
@@ -66,7 +72,7 @@ static int root_options(const struct mnt_root *root, char **options)
 	int r;
 
 	if (root->directory)
-		r = asprintf(options, "rbind,%s", root->options);
+		r = asprintf(options, "%s,%s", root->alone ? "bind" : "rbind", root->options);
 	else if (root->image && root->size)
 		r = asprintf(options, "loop,offset=%" PRIu64 ",sizelimit=%" PRIu64 ",%s", root->offset, root->size, root->options);
 	else if (root->image)
@@ -78,13 +84,14 @@ static int root_options(const struct mnt_root *root, char **options)
 
 static int root_mount(struct libmnt_context *context, const struct mnt_root *root, struct err *err)
 {
+	const char *target = root->shown ? root->shown : root->target;
 	auto_free char *options = NULL;
 	char why[512] = "";
 	int r;
 
 	if (root_options(root, &options) < 0 || mnt_context_set_source(context, root->source) || mnt_context_set_target(context, root->target) ||
 	    mnt_context_set_options(context, options) || (root->type && mnt_context_set_fstype(context, root->type)))
-		return err_set(err, ENOMEM, "cannot mount %s on %s", root->source, root->target);
+		return err_set(err, ENOMEM, "cannot mount %s on %s", root->source, target);
 	mnt_context_disable_helpers(context, 1);
 	mnt_context_disable_mtab(context, 1);
 	mnt_context_disable_swapmatch(context, 1);
@@ -94,8 +101,12 @@ static int root_mount(struct libmnt_context *context, const struct mnt_root *roo
 	errno = mnt_context_syscall_called(context) ? mnt_context_get_syscall_errno(context) : r < 0 ? -r : EINVAL;
 	r = errno;
 	mnt_context_get_excode(context, r, why, sizeof why);
-	return err_set(err, -r, "cannot mount %s on %s%s%s: %s", root->source, root->target, root->type ? " as " : "", root->type ? root->type : "",
-		       why[0] ? why : strerror(r));
+	if (r == ENODEV && root->type)
+		return err_set(err, -r,
+			       "cannot mount %s on %s: this kernel has no %s: load its module (modprobe %s), or boot the host with a kernel that has it",
+			       root->source, target, root->type, root->type);
+	return err_set(err, -r, "cannot mount %s on %s%s%s: %s%s", root->source, target, root->type ? " as " : "", root->type ? root->type : "",
+		       why[0] ? why : strerror(r), limit_hint(r));
 }
 
 int mnt_root(const struct mnt_root *root, struct err *err)
@@ -113,6 +124,64 @@ int mnt_root(const struct mnt_root *root, struct err *err)
 	if (r == 0 && root->directory && mount(NULL, root->target, NULL, MS_PRIVATE, NULL) < 0)
 		r = err_set(err, errno, "cannot keep mounts in %s from spreading", root->target);
 	return r;
+}
+
+int mnt_has_overlay(struct err *err)
+{
+	/* Without layers it is refused in any case: with another error where the kernel knows what is meant. That loads the module, too. */
+	if (mount("overlay", "/", "overlay", 0, NULL) == 0 || errno != ENODEV)
+		return 0;
+	return err_set(err, -ENODEV,
+		       "overlay = tmpfs: this kernel has no overlayfs (it came with Linux 3.18): load its module (modprobe overlay), or say overlay = none "
+		       "and take a source that can be written");
+}
+
+int mnt_tmpfs(const char *target, struct err *err)
+{
+	if (mount("gcdboot", target, "tmpfs", 0, "mode=0700") < 0)
+		return err_set(err, errno, "cannot mount a tmpfs on %s", target);
+	if (mount(NULL, target, NULL, MS_PRIVATE, NULL) == 0)
+		return 0;
+	err_set(err, errno, "cannot keep mounts in %s from spreading", target);
+	umount2(target, UMOUNT_NOFOLLOW);
+	return -EINVAL;
+}
+
+static unsigned long overlay_flags(const char *options)
+{
+	static const unsigned long of_a_mount = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME;
+	unsigned long flags = 0;
+
+	mnt_optstr_get_flags(options, &flags, mnt_get_builtin_optmap(MNT_LINUX_MAP));
+	return flags & of_a_mount;
+}
+
+/*
+ * xino=on (4.17): files have the device number of the overlay, and not that of a layer, so that `du -x` and our own search for holders find them.
+ * redirect_dir=on (4.10): a directory of the source can be renamed.
+ */
+int mnt_overlay(const char *source, const char *target, const char *options, struct err *err)
+{
+	static const char layers[] = "lowerdir=" MNT_LOWER ",upperdir=" MNT_UPPER ",workdir=" MNT_WORK;
+	static const char layers_and_more[] = "lowerdir=" MNT_LOWER ",upperdir=" MNT_UPPER ",workdir=" MNT_WORK ",xino=on,redirect_dir=on";
+	unsigned long flags = overlay_flags(options);
+	int r = mount("overlay", target, "overlay", flags, layers_and_more);
+
+	if (r < 0 && errno == EINVAL)
+		r = mount("overlay", target, "overlay", flags, layers);
+	if (r < 0 && errno == EINVAL)
+		return err_set(
+		    err, -EINVAL,
+		    "cannot put an overlay over %s on %s: the kernel refuses it as a layer, its log (dmesg) says why (a filesystem that ignores case, an "
+		    "automount, or two overlays one over the other already)",
+		    source, target);
+	if (r < 0)
+		return err_set(err, errno, "cannot put an overlay over %s on %s", source, target);
+	if (mount(NULL, target, NULL, MS_PRIVATE, NULL) == 0)
+		return 0;
+	err_set(err, errno, "cannot keep mounts in %s from spreading", target);
+	umount2(target, UMOUNT_NOFOLLOW);
+	return -EINVAL;
 }
 
 /* Both calls came with 5.2; a seccomp filter may know one of them only. A detached copy that cannot be moved is of no use: mount(2) refuses to bind it. */
@@ -155,6 +224,12 @@ static int attach_by_path(int source_fd, int target_fd)
 	return mount(source, target, NULL, MS_BIND, NULL);
 }
 
+/* mount(2) copies and mounts in one; a detached mount is copied already. */
+static int cannot_bind(bool is_copy, struct err *err)
+{
+	return err_set(err, errno, errno == EINVAL && !is_copy ? "cannot copy the mount (unbindable, or locked to another)" : "cannot mount it");
+}
+
 int mnt_attach(const struct mnt_source *source, int target_fd, struct err *err)
 {
 	int r = source->detached ? (int)syscall(SYS_move_mount, source->fd, "", target_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)
@@ -164,16 +239,14 @@ int mnt_attach(const struct mnt_source *source, int target_fd, struct err *err)
 		return 0;
 	if (errno == ENOTDIR)
 		return err_set(err, -ENOTDIR, "one is a directory, the other is not");
-	return err_set(err, errno, "cannot mount it");
+	return cannot_bind(source->detached, err);
 }
 
 int mnt_bind_directory(const char *source, int target_fd, struct err *err)
 {
 	if (fchdir(target_fd) < 0)
 		return err_set(err, errno, "cannot enter the mount point");
-	if (mount(source, ".", NULL, MS_BIND, NULL) < 0)
-		return err_set(err, errno, errno == EINVAL ? "cannot copy the mount (unbindable, or locked to another)" : "cannot mount it");
-	return 0;
+	return mount(source, ".", NULL, MS_BIND, NULL) < 0 ? cannot_bind(false, err) : 0;
 }
 
 static unsigned long statvfs_to_mount_flags(unsigned long f_flag)

@@ -19,8 +19,10 @@ struct mnt_root {
 	const char *target; /* an existing directory of the host */
 	const char *type;   /* NULL: libmount finds it out */
 	const char *options;
-	bool directory; /* bind the source, with what is mounted below it */
-	bool image;     /* through a loop device that goes away with the mount */
+	const char *shown; /* what messages call the target; NULL: by its own name */
+	bool directory;    /* bind the source, with what is mounted below it */
+	bool alone;        /* of a directory: without that */
+	bool image;        /* through a loop device that goes away with the mount */
 	uint64_t offset, size;
 };
 
@@ -29,6 +31,23 @@ struct mnt_root {
  * that is mounted in it spreads. Returns 0 or -errno.
  */
 int mnt_root(const struct mnt_root *root, struct err *err);
+
+/* The parts of an overlay in the directory where it is put together. */
+#define MNT_LOWER "lower"
+#define MNT_UPPER "upper"
+#define MNT_WORK "work"
+
+/* Whether the kernel has overlayfs, or can load it: 0, or -ENODEV with err saying what to do. */
+int mnt_has_overlay(struct err *err);
+
+/* Mounts a tmpfs (as large as tmpfs(5) makes it: half of the memory) that only root can look into; what is mounted in it does not spread. */
+int mnt_tmpfs(const char *target, struct err *err);
+
+/*
+ * Mounts an overlay of MNT_LOWER, MNT_UPPER and MNT_WORK in the working directory on target; its mount is private. Of `options` (of which mount(8)
+ * knows more) those count that are flags of a mount, but for "ro". `source` is for messages.
+ */
+int mnt_overlay(const char *source, const char *target, const char *options, struct err *err);
 
 /* A source to be bound: a detached copy of the mount (open_tree(2)), or on kernels before 5.2 the place itself. */
 struct mnt_source {

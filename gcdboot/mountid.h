@@ -3,9 +3,12 @@
 #define GCDBOOT_MOUNTID_H
 
 /*
- * The kernel's id of the mount, as the first field of mountinfo has it; 0 where the kernel does not tell. statx(2) since 5.8, /proc/self/fdinfo since
- * 3.15.
+ * The kernel's id of the mount, as the first field of mountinfo has it; asks no server. 0 where it cannot be told: before Linux 3.15, on a filesystem
+ * without file handles (/proc and its like, 9p).
  */
 int mountid_of(int fd);
+
+/* The half of it that needs no /proc: 0 on every filesystem without file handles. See name_to_handle_at(2). */
+int mountid_by_handle(int fd);
 
 #endif

@@ -134,6 +134,7 @@ static int add_root_steps(struct builder *b)
 {
 	const struct conf *conf = b->conf;
 	struct step find = { .kind = STEP_FIND, .source = conf->root.source, .timeout_ms = conf->root.wait_ms };
+	unsigned flags = conf->root.overlay ? STEP_READONLY : 0;
 	char *partition;
 	int ret;
 
@@ -148,15 +149,18 @@ static int add_root_steps(struct builder *b)
 	if (ret == 0)
 		ret = add_step(b, find);
 	if (ret == 0 && conf->root.fsck)
-		ret = add_step(b, (struct step){ .kind = STEP_FSCK, .source = conf->root.source });
+		ret = add_step(b, (struct step){ .kind = STEP_FSCK, .flags = flags, .source = conf->root.source });
 	if (ret == 0 && !conf->namespace_host)
 		ret = add_step(b, (struct step){ .kind = STEP_UNSHARE });
 	if (ret == 0)
 		ret = add_step(b, (struct step){ .kind = STEP_MOUNT,
+						 .flags = flags,
 						 .source = conf->root.source,
 						 .target = b->plan->root_path,
 						 .type = conf->root.type,
 						 .options = conf->root.options });
+	if (ret == 0 && conf->root.overlay)
+		ret = add_step(b, (struct step){ .kind = STEP_OVERLAY, .source = "tmpfs", .target = b->plan->root_path, .options = conf->root.options });
 	return ret;
 }
 
@@ -417,12 +421,15 @@ static int add_command(struct builder *b, const struct conf_command *command)
 	return add_step(b, step);
 }
 
+/* The commands, and whether somebody has to be content with what they start. */
 static int add_commands(struct builder *b)
 {
 	int ret = 0;
 
 	for (size_t i = 0; ret == 0 && i < b->conf->boot.command_count; i++)
 		ret = add_command(b, &b->conf->boot.command[i]);
+	if (ret == 0 && b->conf->boot.confirm_ms)
+		ret = add_step(b, (struct step){ .kind = STEP_CONFIRM, .timeout_ms = b->conf->boot.confirm_ms });
 	return ret;
 }
 

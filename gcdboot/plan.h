@@ -16,16 +16,18 @@ enum step_kind {
 	STEP_FSCK,    /* check its filesystem */
 	STEP_UNSHARE, /* a mount namespace of its own, recursive slave */
 	STEP_MOUNT,   /* mount the root: source on target, with type and options */
+	STEP_OVERLAY, /* put a tmpfs (source) over the root, which was mounted read-only, on target; of options those that are flags of a mount */
 	STEP_BIND,    /* bind one mount or path of the host: source on target */
 	STEP_RUN,     /* a boot command, waited for */
 	STEP_REQUIRE, /* the same, but its failure fails the boot */
 	STEP_DAEMON,  /* a boot command, not waited for */
+	STEP_CONFIRM, /* within timeout_ms of the boot's beginning somebody must confirm that the OS can be reached, else it is stopped */
 };
 
 enum step_flag {
 	STEP_OPTIONAL = 1 << 0, /* nothing is said where source or target do not exist (modules) */
 	STEP_REQUIRED = 1 << 1, /* a failure fails the boot (/proc, /sys, /dev) */
-	STEP_READONLY = 1 << 2, /* extra ...:ro */
+	STEP_READONLY = 1 << 2, /* extra ...:ro; fsck and mount of a root below an overlay: its source is not written to */
 	STEP_CREATE = 1 << 3,   /* make a missing mount point, with parents */
 	STEP_DIR = 1 << 4,      /* the source is known to be the root directory of a filesystem */
 	STEP_AUTOFS = 1 << 5,   /* the source must be opened without triggering an automount */

@@ -9,8 +9,9 @@
 #include "util.h"
 
 static const char *const step_name[] = {
-	[STEP_ATTACH] = "attach", [STEP_FIND] = "find", [STEP_FSCK] = "fsck",       [STEP_UNSHARE] = "namespace", [STEP_MOUNT] = "mount",
-	[STEP_BIND] = "bind",     [STEP_RUN] = "run",   [STEP_REQUIRE] = "require", [STEP_DAEMON] = "daemon",
+	[STEP_ATTACH] = "attach",   [STEP_FIND] = "find",       [STEP_FSCK] = "fsck",       [STEP_UNSHARE] = "namespace",
+	[STEP_MOUNT] = "mount",     [STEP_OVERLAY] = "overlay", [STEP_BIND] = "bind",       [STEP_RUN] = "run",
+	[STEP_REQUIRE] = "require", [STEP_DAEMON] = "daemon",   [STEP_CONFIRM] = "confirm",
 };
 
 static const struct {

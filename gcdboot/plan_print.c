@@ -93,6 +93,18 @@ static int print_mount(FILE *out, const struct step *step)
 		fputs(" with ", out);
 		ret = print_column(out, (struct column){ step->options, 0 });
 	}
+	if (step->flags & STEP_READONLY)
+		fputs(", read-only", out);
+	return ret;
+}
+
+static int print_overlay(FILE *out, const struct step *step)
+{
+	int ret;
+
+	fputs("overlay   put a tmpfs over ", out);
+	ret = print_column(out, (struct column){ step->target, 0 });
+	fputs(": what the OS writes goes there, and is gone when it is stopped", out);
 	return ret;
 }
 
@@ -145,6 +157,14 @@ static int print_command(FILE *out, const struct step *step, const char *verb)
 	return ret;
 }
 
+static void print_confirm(FILE *out, const struct step *step)
+{
+	char within[48];
+
+	util_span(step->timeout_ms, within);
+	fprintf(out, "confirm   wait for `gcdboot confirm`: without it the OS is stopped %s after the beginning", within);
+}
+
 static int print_step(FILE *out, const struct step *step, size_t width)
 {
 	switch (step->kind) {
@@ -153,13 +173,15 @@ static int print_step(FILE *out, const struct step *step, size_t width)
 	case STEP_FIND:
 		return print_find(out, step);
 	case STEP_FSCK:
-		fputs("fsck      check the filesystem, and stop where it cannot be mended", out);
+		fprintf(out, "fsck      check the filesystem, and stop where it %s", step->flags & STEP_READONLY ? "has errors" : "cannot be mended");
 		return 0;
 	case STEP_UNSHARE:
 		fputs("namespace make a mount namespace: the host's own mounts stay as they are", out);
 		return 0;
 	case STEP_MOUNT:
 		return print_mount(out, step);
+	case STEP_OVERLAY:
+		return print_overlay(out, step);
 	case STEP_BIND:
 		return print_bind(out, step, width);
 	case STEP_RUN:
@@ -168,6 +190,9 @@ static int print_step(FILE *out, const struct step *step, size_t width)
 		return print_command(out, step, "require   ");
 	case STEP_DAEMON:
 		return print_command(out, step, "daemon    ");
+	case STEP_CONFIRM:
+		print_confirm(out, step);
+		return 0;
 	}
 	return 0;
 }

@@ -81,25 +81,30 @@ static const char functions[] =
     "	fi\n"
     "}\n"
     "\n"
-    "refuse_mounted() { ! findmnt --noheadings --source \"$device\" || fail \"$device is already mounted\"; }\n"
+    "# What is only read may be mounted elsewhere, where that is read-only too.\n"
+    "refuse_mounted() { ! findmnt --noheadings ${read_only:+--options=rw} --source \"$device\" || fail \"$device is already mounted\"; }\n"
     "\n"
-    "# attach PARTITION: partx tells where in the image it lies, in sectors of 512 bytes; '' is the whole file.\n"
+    "# attach PARTITION: '' is the whole file.\n"
     "attach() {\n"
     "	offset=0 size=0\n"
-    "	if [ -n \"$1\" ]; then\n"
-    "		start=$(partx --raw --noheadings --nr \"$1\" --output START -- \"$device\")\n"
-    "		sectors=$(partx --raw --noheadings --nr \"$1\" --output SECTORS -- \"$device\")\n"
-    "		[ -n \"$start\" ] || fail \"$device has no partition $1\"\n"
-    "		offset=$((start * 512)) size=$((sectors * 512))\n"
-    "	fi\n"
-    "	device=$(losetup --find --show --offset \"$offset\" --sizelimit \"$size\" -- \"$device\")\n"
-    "	trap 'losetup --detach \"$device\"' EXIT\n"
+    "	[ -z \"$1\" ] || locate \"$1\" 512 || locate \"$1\" 4096 || fail \"$device has no partition $1, or nothing in it\"\n"
+    "	device=$(losetup ${read_only:+\"$read_only\"} --find --show --offset \"$offset\" --sizelimit \"$size\" -- \"$device\")\n"
+    "	loop=$device\n"
     "}\n"
     "\n"
-    "# fsck exits with 1 where it has mended everything.\n"
+    "# locate PARTITION SECTOR: partx tells where in the image it lies, in units of 512 bytes whatever the sectors are that its table counts in.\n"
+    "locate() {\n"
+    "	start=$(partx --raw --noheadings --sector-size \"$2\" --nr \"$1\" --output START -- \"$device\" 2>/dev/null) || return 1\n"
+    "	sectors=$(partx --raw --noheadings --sector-size \"$2\" --nr \"$1\" --output SECTORS -- \"$device\" 2>/dev/null) || return 1\n"
+    "	[ -n \"$start\" ] || return 1\n"
+    "	offset=$((start * 512)) size=$((sectors * 512))\n"
+    "	blkid -p -O \"$offset\" -S \"$size\" \"$device\" >/dev/null\n"
+    "}\n"
+    "\n"
+    "# check_root OPTION: fsck -a mends, and exits with 1 where it has mended everything; fsck -n looks only.\n"
     "check_root() {\n"
     "	[ \"$kind\" != directory ] || return 0\n"
-    "	fsck -a \"$device\" || [ $? -eq 1 ] || fail \"fsck could not mend $device\"\n"
+    "	fsck \"$1\" \"$device\" || [ $? -eq 1 ] || fail \"fsck $1 found errors on $device that are left\"\n"
     "}\n"
     "\n"
     "# mount_root TYPE OPTIONS. A loop device that is in use is detached when its mount goes.\n"
@@ -110,9 +115,60 @@ static const char functions[] =
     "	else\n"
     "		mount --internal-only -t \"$1\" -o \"$2\" -- \"$device\" \"$root\"\n"
     "	fi\n"
-    "	[ \"$kind\" != image ] || losetup --detach \"$device\"\n"
-    "	trap - EXIT\n"
+    "	[ -z \"$loop\" ] || losetup --detach \"$loop\"\n"
+    "	loop=\n"
     "	mount --make-rslave -- \"$root\"\n"
+    "}\n"
+    "\n"
+    "# mount_lower TYPE OPTIONS: the root of an overlay, read-only, beside a tmpfs. Through a loop device that is read-only too: the kernel replays a\n"
+    "# journal also for a read-only mount, and that writes.\n"
+    "mount_lower() {\n"
+    "	[ -d \"$root\" ] || mkdir -p -- \"$root\"\n"
+    "	stage=$(mktemp -d /run/gcdboot-overlay.XXXXXX)\n"
+    "	mount -t tmpfs -o mode=0700 gcdboot \"$stage\"\n"
+    "	mount --make-private \"$stage\"\n"
+    "	mkdir \"$stage/lower\" \"$stage/upper\" \"$stage/work\"\n"
+    "	if [ \"$kind\" = directory ]; then\n"
+    "		mount -o \"bind,$2,ro\" -- \"$device\" \"$stage/lower\"\n"
+    "	else\n"
+    "		[ -n \"$loop\" ] || loop=$(losetup --read-only --find --show -- \"$device\")\n"
+    "		mount --internal-only -t \"$1\" -o \"$2,ro$(no_replay)\" -- \"$loop\" \"$stage/lower\"\n"
+    "		losetup --detach \"$loop\"\n"
+    "		loop=\n"
+    "	fi\n"
+    "	mount --make-private \"$stage/lower\"\n"
+    "}\n"
+    "\n"
+    "# The option that leaves a journal alone, for the filesystem on $loop.\n"
+    "no_replay() {\n"
+    "	case $(blkid -p -s TYPE -o value \"$loop\") in\n"
+    "	ext3 | ext4) echo ,noload ;;\n"
+    "	xfs | f2fs) echo ,norecovery ;;\n"
+    "	btrfs) echo ,rescue=nologreplay ;;\n"
+    "	esac\n"
+    "}\n"
+    "\n"
+    "# mount_overlay OPTIONS: those of them that are flags of a mount count for it, too. It keeps its layers when they are unmounted.\n"
+    "mount_overlay() {\n"
+    "	chown --reference=\"$stage/lower\" \"$stage/upper\"\n"
+    "	chmod --reference=\"$stage/lower\" \"$stage/upper\"\n"
+    "	flags=$(printf '%s\\n' \"$1\" | tr , '\\n' | grep -xE 'no(suid|dev|exec|atime|diratime)|(rel|strict)atime' | tr '\\n' ,)\n"
+    "	layers=${flags}lowerdir=lower,upperdir=upper,workdir=work\n"
+    "	(cd \"$stage\" && mount -t overlay -o \"$layers,xino=on,redirect_dir=on\" overlay \"$root\") ||\n"
+    "		(cd \"$stage\" && mount -t overlay -o \"$layers\" overlay \"$root\")\n"
+    "	umount \"$stage/lower\" \"$stage\"\n"
+    "	rmdir \"$stage\"\n"
+    "	stage=\n"
+    "	mount --make-private -- \"$root\"\n"
+    "}\n"
+    "\n"
+    "# Whatever is left of them at the end.\n"
+    "clean_up() {\n"
+    "	if [ -n \"$stage\" ]; then\n"
+    "		umount -R \"$stage\"\n"
+    "		rmdir \"$stage\"\n"
+    "	fi\n"
+    "	[ -z \"$loop\" ] || losetup --detach \"$loop\"\n"
     "}\n"
     "\n"
     "# resolve PATH: sets $resolved, with the links on the way followed inside the root, never out of it.\n"
@@ -363,18 +419,24 @@ static void print_command(FILE *out, const struct step *step)
 
 static int print_step(FILE *out, const struct step *step)
 {
+	char within[48];
+
 	switch (step->kind) {
 	case STEP_ATTACH:
 		return print_attach(out, step);
 	case STEP_FIND:
 		return print_find(out, step);
 	case STEP_FSCK:
-		fputs("check_root\n", out);
+		fprintf(out, "check_root %s\n", step->flags & STEP_READONLY ? "-n" : "-a");
 		break;
 	case STEP_UNSHARE: /* at the script's start, which this step begins anew */
 		break;
 	case STEP_MOUNT:
-		print_call(out, "mount_root", (const char *const[]){ step->type ? step->type : "auto", step->options ? step->options : "defaults" }, 2);
+		print_call(out, step->flags & STEP_READONLY ? "mount_lower" : "mount_root",
+			   (const char *const[]){ step->type ? step->type : "auto", step->options ? step->options : "defaults" }, 2);
+		break;
+	case STEP_OVERLAY:
+		print_call(out, "mount_overlay", (const char *const[]){ step->options ? step->options : "defaults" }, 1);
 		break;
 	case STEP_BIND:
 		print_bind(out, step);
@@ -384,8 +446,21 @@ static int print_step(FILE *out, const struct step *step)
 	case STEP_DAEMON:
 		print_command(out, step);
 		break;
+	case STEP_CONFIRM: /* nobody stays to watch the clock */
+		util_span(step->timeout_ms, within);
+		fprintf(out, "# gcdboot would stop the OS %s after the beginning unless it is confirmed: not done here\n", within);
+		break;
 	}
 	return 0;
+}
+
+/* Then what the script attaches is not to be written to. */
+static bool has_overlay(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->count; i++)
+		if (plan->step[i].kind == STEP_OVERLAY)
+			return true;
+	return false;
 }
 
 int plan_print_sh(const struct plan *plan, FILE *out)
@@ -403,14 +478,18 @@ int plan_print_sh(const struct plan *plan, FILE *out)
 	      out);
 	print_word(out, plan->root_path);
 	fprintf(out, "\nnamespace=%s\n", plan->namespace_host ? "host" : "private");
+	fprintf(out, "read_only=%s\n", has_overlay(plan) ? "--read-only" : "");
 	fputs("path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
 	      "daemon=\n"
+	      "loop=\n"
+	      "stage=\n"
 	      "newline='\n'\n"
 	      "\n",
 	      out);
 	fputs(functions, out);
 	if (!plan->namespace_host)
 		fputs(enter_namespace, out);
+	fputs("trap clean_up EXIT\n", out);
 	for (size_t i = 0; ret == 0 && i < plan->count; i++)
 		ret = print_step(out, &plan->step[i]);
 	for (size_t i = 0; ret == 0 && i < plan->left_out_count; i++) {

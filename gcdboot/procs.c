@@ -144,6 +144,26 @@ bool procs_ns_has_device(pid_t pid, unsigned dev_major, unsigned dev_minor)
 	return has;
 }
 
+int procs_root_mount(pid_t pid)
+{
+	char path[64], *line = NULL;
+	auto_fclose FILE *in = NULL;
+	size_t size = 0;
+	int found = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/mountinfo", pid);
+	in = fopen(path, "re");
+	while (in && found == 0 && getline(&line, &size, in) > 0) {
+		char target[8];
+		int id;
+
+		if (sscanf(line, "%d %*d %*s %*s %7s", &id, target) == 2 && strcmp(target, "/") == 0)
+			found = id;
+	}
+	free(line);
+	return found;
+}
+
 void procs_link(pid_t pid, const char *name, char target[PATH_MAX])
 {
 	char path[320];
@@ -226,7 +246,7 @@ static bool is_in_copy(struct belonging *b, const struct proc *proc, const struc
 
 	if (!link_is_below(proc->pid, "root", state->root, root) || !foreign_has_device(b, proc->pid, ns))
 		return false;
-	return state->type || (state->device && has_directory_as_root(proc->pid, state->device));
+	return state->type || state->overlay || (state->device && has_directory_as_root(proc->pid, state->device));
 }
 
 /* A process of the host: in its namespace, and not (with mount = host) chroot'ed into the root. */

@@ -47,6 +47,12 @@ int procs_ns(pid_t pid, struct host_ns *ns);
 /* Whether the mount table that the process sees has the device. */
 bool procs_ns_has_device(pid_t pid, unsigned dev_major, unsigned dev_minor);
 
+/*
+ * The id of the mount whose root is the process's root directory, as its mountinfo tells; 0 where its root is a directory further down, or cannot be
+ * told.
+ */
+int procs_root_mount(pid_t pid);
+
 /* The text of the link /proc/PID/NAME, without following it; "" where it cannot be read. */
 void procs_link(pid_t pid, const char *name, char target[PATH_MAX]);
 

@@ -6,7 +6,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 
+#include "mountid.h"
 #include "path.h"
 #include "procs.h"
 #include "table.h"
@@ -30,29 +32,6 @@ static void add_holder(const struct search *search, const char *what, const char
 
 	if (search->holders->count < HOLDERS_MAX)
 		strlist_addf(search->holders, "pid %d (%s): %s %s", search->proc->pid, name ? name : "?", what, target ? target : "?");
-}
-
-/* "mnt_id:" of an fdinfo file of /proc; 0 where it cannot be read. Since Linux 3.15. */
-static int fdinfo_mount(const char *path)
-{
-	auto_fclose FILE *in = fopen(path, "re");
-	char line[256];
-	int id = 0;
-
-	while (in && id == 0 && fgets(line, sizeof line, in))
-		if (sscanf(line, "mnt_id: %d", &id) != 1)
-			id = 0;
-	return id;
-}
-
-/* The mount that a working directory, root or executable stands on. O_PATH waits for no server. */
-static int link_mount(const char *path)
-{
-	auto_close int fd = open(path, O_PATH | O_CLOEXEC);
-	char info[64];
-
-	snprintf(info, sizeof info, "/proc/self/fdinfo/%d", fd);
-	return fd < 0 ? 0 : fdinfo_mount(info);
 }
 
 static const struct table_mount *own_mount(const struct search *search, int id)
@@ -79,6 +58,14 @@ static bool is_in_root(const struct search *search, int mount_id)
 	return !mount || path_is_below(mount->target, search->root) || is_device(search, mount->major, mount->minor);
 }
 
+/* The mount that a working directory, root, executable or mapped file stands on; 0: unknown. O_PATH waits for no server. */
+static int mount_of_link(const char *path)
+{
+	auto_close int fd = open(path, O_PATH | O_CLOEXEC);
+
+	return fd < 0 ? 0 : mountid_of(fd);
+}
+
 static void look_at_links(const struct search *search)
 {
 	static const char *const links[][2] = {
@@ -91,41 +78,42 @@ static void look_at_links(const struct search *search)
 	for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
 		procs_link(search->proc->pid, links[i][0], target);
 		snprintf(path, sizeof path, "/proc/%d/%s", search->proc->pid, links[i][0]);
-		if (target[0] == '/' && path_is_below(target, search->root) && is_in_root(search, link_mount(path)))
+		if (target[0] == '/' && path_is_below(target, search->root) && is_in_root(search, mount_of_link(path)))
 			add_holder(search, links[i][1], target);
 	}
 }
 
 /*
  * Whether it lies on the device, though its path does not say so: its mount is gone, or it is one more of the host's. Only what is on no mount of
- * ours is opened, so that no server that hangs is asked.
+ * ours is looked at itself: before statx(2) (Linux 4.11) a server that hangs would be asked.
  */
-static bool is_on_device(const struct search *search, const char *path, int mount_id)
+static bool is_on_device(const struct search *search, int fd, int mount_id)
 {
 	const struct table_mount *mount = own_mount(search, mount_id);
-	auto_close int fd = -1;
-	struct statx st;
+	struct statx sx;
+	struct stat st;
 
 	if (mount)
 		return is_device(search, mount->major, mount->minor);
-	fd = open(path, O_PATH | O_CLOEXEC);
-	return fd >= 0 && syscall(SYS_statx, fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) == 0 &&
-	       is_device(search, st.stx_dev_major, st.stx_dev_minor);
+	if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &sx) == 0)
+		return is_device(search, sx.stx_dev_major, sx.stx_dev_minor);
+	return fstat(fd, &st) == 0 && is_device(search, major(st.st_dev), minor(st.st_dev));
 }
 
 static void look_at_descriptor(const struct search *search, const char *number)
 {
 	char path[320], what[320], target[PATH_MAX];
+	auto_close int fd = -1;
 	int mount;
 
 	snprintf(path, sizeof path, "fd/%s", number);
 	procs_link(search->proc->pid, path, target);
 	if (target[0] != '/')
 		return; /* a socket, a pipe */
-	snprintf(path, sizeof path, "/proc/%d/fdinfo/%s", search->proc->pid, number);
-	mount = fdinfo_mount(path);
 	snprintf(path, sizeof path, "/proc/%d/fd/%s", search->proc->pid, number);
-	if (path_is_below(target, search->root) ? is_in_root(search, mount) : is_on_device(search, path, mount)) {
+	fd = open(path, O_PATH | O_CLOEXEC);
+	mount = fd < 0 ? 0 : mountid_of(fd);
+	if (path_is_below(target, search->root) ? is_in_root(search, mount) : fd >= 0 && is_on_device(search, fd, mount)) {
 		snprintf(what, sizeof what, "has open as descriptor %s", number);
 		add_holder(search, what, target);
 	}
@@ -155,7 +143,7 @@ static bool map_holds(const struct search *search, const char *line, const char 
 	if (is_device(search, dev_major, dev_minor))
 		return true;
 	snprintf(path, sizeof path, "/proc/%d/map_files/%lx-%lx", search->proc->pid, from, to);
-	return path_is_below(target, search->root) && is_in_root(search, link_mount(path));
+	return path_is_below(target, search->root) && is_in_root(search, mount_of_link(path));
 }
 
 static void look_at_maps(const struct search *search)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 
 #include "control.h"
@@ -55,6 +56,17 @@ static int read_table_of(struct report *report, const int fds[CONTROL_FDS])
 	return r;
 }
 
+/* How full the tmpfs is: an overlay tells that of its upper layer, and no server is asked for it. */
+static void read_overlay(struct report *report, int root)
+{
+	struct statvfs fs;
+
+	if (fstatvfs(root, &fs) < 0)
+		return;
+	report->overlay_size = (uint64_t)fs.f_blocks * fs.f_frsize;
+	report->overlay_used = (uint64_t)(fs.f_blocks - fs.f_bfree) * fs.f_frsize;
+}
+
 /* The OS's own mount table. Where it cannot be had (it is on its way up or down) the report goes without. */
 static void read_table(struct report *report, const struct rundir *rundir)
 {
@@ -63,6 +75,8 @@ static void read_table(struct report *report, const struct rundir *rundir)
 
 	if (r == 0)
 		read_table_of(report, fds);
+	if (r == 0 && report->state.overlay)
+		read_overlay(report, fds[1]);
 	for (int i = 0; i < CONTROL_FDS; i++)
 		cleanup_close(&fds[i]);
 }

@@ -3,6 +3,7 @@
 #define GCDBOOT_REPORT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "err.h"
@@ -19,7 +20,8 @@ struct report {
 	bool gone;       /* its disk has been taken away */
 	struct state state;
 	struct procs procs;
-	struct table table; /* the OS's mounts, as it sees them; empty where they cannot be had */
+	struct table table;                  /* the OS's mounts, as it sees them; empty where they cannot be had */
+	uint64_t overlay_size, overlay_used; /* of an overlay's tmpfs, in bytes; 0 where they cannot be had */
 };
 
 /* Gathers it. Nothing running is no error: report->running is false then. Returns 0 or -errno. Free with report_clear() either way. */

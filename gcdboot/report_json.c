@@ -34,6 +34,14 @@ static json_t *json_swaps(const struct report *report)
 	return array;
 }
 
+/* null where the root is none. Its sizes are 0 where they could not be asked for. */
+static json_t *json_overlay(const struct report *report)
+{
+	if (!report->state.overlay)
+		return json_null();
+	return json_pack("{s:s, s:I, s:I}", "type", "tmpfs", "size", (json_int_t)report->overlay_size, "used", (json_int_t)report->overlay_used);
+}
+
 static json_t *json_command(const struct state_command *command)
 {
 	static const char *const kinds[] = { "run", "daemon", "require" };
@@ -110,11 +118,15 @@ static void add_running(json_t *object, const struct report *report)
 	json_object_set_new(object, "device", json_text(state->device));
 	json_object_set_new(object, "device-present", json_boolean(!report->gone));
 	json_object_set_new(object, "type", json_text(state->type));
+	json_object_set_new(object, "overlay", json_overlay(report));
 	json_object_set_new(object, "attached", json_text(state->attached));
 	json_object_set_new(object, "detach", json_text(state->detach));
 	json_object_set_new(object, "root", json_text(state->root));
 	json_object_set_new(object, "namespace", json_string(state->namespace_host ? "host" : "private"));
 	json_object_set_new(object, "bound", json_integer(state->bound));
+	json_object_set_new(object, "confirmed", json_boolean(state->confirmed || !state->confirm_ms));
+	if (state_awaits_confirm(state))
+		json_object_set_new(object, "confirm-left-ms", json_integer(state_confirm_left(state)));
 	json_object_set_new(object, "skipped", json_strings(&state->skipped));
 	json_object_set_new(object, "swap", json_swaps(report));
 	json_object_set_new(object, "commands", json_commands(report));

@@ -122,12 +122,24 @@ static const char *phase_words(const struct report *report)
 	}
 }
 
+static void print_overlay(const struct report *report, FILE *out)
+{
+	const double mib = 1024.0 * 1024.0;
+
+	if (!report->state.overlay)
+		return;
+	fputs("  overlay     a tmpfs: what is written is gone at stop", out);
+	if (report->overlay_size)
+		fprintf(out, "; %.1f MiB of %.1f used", (double)report->overlay_used / mib, (double)report->overlay_size / mib);
+	fputc('\n', out);
+}
+
 static void print_head(const struct report *report, FILE *out)
 {
 	const struct state *state = &report->state;
 	auto_free char *device = text_safe(state->device ? state->device : "?"), *root = text_safe(state->root ? state->root : "?");
 	auto_free char *source = text_safe(state->source ? state->source : "?");
-	char since[32];
+	char since[32], confirm[160] = "not confirmed";
 
 	state_time(state->since, since);
 	fprintf(out, "%s: %s since %s\n", report->name, phase_words(report), since);
@@ -142,12 +154,17 @@ static void print_head(const struct report *report, FILE *out)
 	fprintf(out, "  source      %s\n", source ? source : "?");
 	if (state->type)
 		fprintf(out, "  type        %s\n", state->type);
+	print_overlay(report, out);
 	if (state->attached)
 		fprintf(out, "  attached    %s of Windows%s\n", state->attached, state->detach ? ", detached at stop" : "");
 	fprintf(out, "  namespace   %s\n", state->namespace_host ? "the host's" : "its own");
 	fprintf(out, "  bound       %u mount%s of the host%s\n", state->bound, state->bound == 1 ? "" : "s", state->skipped.count ? ", but not:" : "");
 	for (size_t i = 0; i < state->skipped.count; i++)
 		fprintf(out, "              %s\n", state->skipped.str[i]);
+	if (state_awaits_confirm(state))
+		state_confirm_text(state, report->name, confirm);
+	if (state->confirm_ms)
+		fprintf(out, "  confirm     %s\n", state->confirmed ? "confirmed" : confirm);
 	for (size_t i = 0; i < state->swaps.count; i++)
 		fprintf(out, "  swap        %s\n", report_swap(report, i));
 }

@@ -28,6 +28,11 @@ int rundir_name(struct rundir *rundir, const char *name, struct err *err)
 	return 0;
 }
 
+const char *rundir_os_name(const struct rundir *rundir)
+{
+	return strrchr(rundir->path, '/') + 1;
+}
+
 static int make_dir(const char *path, struct err *err)
 {
 	struct stat st;

@@ -36,6 +36,9 @@ void rundir_sign(const struct rundir *rundir, pid_t pid, time_t since);
  */
 int rundir_holder(const struct rundir *rundir, pid_t *pid, time_t *since);
 
+/* The NAME, as -n takes it. */
+const char *rundir_os_name(const struct rundir *rundir);
+
 /* Whether some process holds the lock: a supervisor lives. Touches nothing. */
 bool rundir_is_locked(const struct rundir *rundir);
 

@@ -163,7 +163,10 @@ static void list_holders(const struct state *state)
 {
 	struct strlist holders = { 0 };
 
-	procs_holders(&holders, state->root, state->block ? state->dev_major : 0, state->block ? state->dev_minor : 0, NULL);
+	/* A device that the root alone is on. */
+	bool own = state->block || state->overlay;
+
+	procs_holders(&holders, state->root, own ? state->dev_major : 0, own ? state->dev_minor : 0, NULL);
 	for (size_t i = 0; i < holders.count; i++)
 		log_warn("%s", holders.str[i]);
 	strlist_clear(&holders);

@@ -23,6 +23,7 @@ void state_clear(struct state *state)
 	free(state->device);
 	free(state->type);
 	free(state->root);
+	free(state->staging);
 	free(state->attached);
 	free(state->detach);
 	free(state->interop_link);
@@ -91,8 +92,13 @@ char *state_format(const struct state *state)
 	put_string(out, "device", state->device);
 	put_string(out, "type", state->type);
 	put_string(out, "root", state->root);
+	fprintf(out, "overlay %d\n", state->overlay);
+	put_string(out, "staging", state->staging);
 	fprintf(out, "block %d\n", state->block);
 	fprintf(out, "namespace-host %d\n", state->namespace_host);
+	/* Not where there is none: the builder's report must not take away what the supervisor knows. */
+	if (state->confirm_ms)
+		fprintf(out, "confirm %" PRId64 " %" PRId64 " %d\n", state->confirm_ms, state->confirm_by, state->confirmed);
 	fprintf(out, "ns %" PRIu64 " %" PRIu64 "\n", (uint64_t)state->ns.dev, (uint64_t)state->ns.ino);
 	fprintf(out, "mount-before %d\n", state->mount_before);
 	fprintf(out, "root-mount %d\n", state->root_mount);
@@ -179,6 +185,16 @@ static int get_ns(struct state *state, const char *value)
 	return 0;
 }
 
+static int get_confirm(struct state *state, const char *value)
+{
+	int confirmed;
+
+	if (sscanf(value, "%" SCNd64 " %" SCNd64 " %d", &state->confirm_ms, &state->confirm_by, &confirmed) != 3)
+		return -EPROTO;
+	state->confirmed = confirmed;
+	return 0;
+}
+
 static int get_number(struct state *state, const char *key, const char *value)
 {
 	if (strcmp(key, "pid") == 0)
@@ -187,6 +203,8 @@ static int get_number(struct state *state, const char *key, const char *value)
 		state->since = (time_t)atoll(value);
 	else if (strcmp(key, "block") == 0)
 		state->block = atoi(value);
+	else if (strcmp(key, "overlay") == 0)
+		state->overlay = atoi(value);
 	else if (strcmp(key, "namespace-host") == 0)
 		state->namespace_host = atoi(value);
 	else if (strcmp(key, "mount-before") == 0)
@@ -212,6 +230,7 @@ static int get_line(struct state *state, const char *key, const char *value)
 		{ "device", &state->device, NULL },
 		{ "type", &state->type, NULL },
 		{ "root", &state->root, NULL },
+		{ "staging", &state->staging, NULL },
 		{ "made", NULL, &state->made },
 		{ "swap-before", NULL, &state->swaps_before },
 		{ "swap", NULL, &state->swaps },
@@ -231,6 +250,8 @@ static int get_line(struct state *state, const char *key, const char *value)
 		return get_command(state, value);
 	if (strcmp(key, "ns") == 0)
 		return get_ns(state, value);
+	if (strcmp(key, "confirm") == 0)
+		return get_confirm(state, value);
 	if (strcmp(key, "boot-id") == 0)
 		snprintf(state->boot_id, sizeof state->boot_id, "%s", value);
 	if (strcmp(key, "phase") != 0)
@@ -298,6 +319,32 @@ int state_load(struct state *state, const char *dir, struct err *err)
 	if (getdelim(&text, &size, '\0', in) < 0)
 		return err_set(err, -EPROTO, "%s is empty", path);
 	return state_parse(state, text, err);
+}
+
+bool state_awaits_confirm(const struct state *state)
+{
+	return state->confirm_ms && !state->confirmed && state->phase < PHASE_STOPPING;
+}
+
+int64_t state_confirm_left(const struct state *state)
+{
+	int64_t left = state->confirm_by - util_boottime_ms();
+
+	return left > 0 ? left : 0;
+}
+
+void state_confirm_text(const struct state *state, const char *name, char text[160])
+{
+	bool is_default = strcmp(name, "default") == 0;
+	int64_t left_ms = state_confirm_left(state);
+	char left[48];
+
+	if (left_ms == 0) {
+		snprintf(text, 160, "not confirmed in time, to be stopped");
+		return;
+	}
+	util_span(left_ms, left);
+	snprintf(text, 160, "to be confirmed within %s: gcdboot%s%.64s confirm", left, is_default ? "" : " -n ", is_default ? "" : name);
 }
 
 bool state_degraded(const struct state *state)

@@ -38,9 +38,15 @@ struct state {
 	char *source; /* as configured: "LABEL=/" */
 	char *device; /* what it turned out to be: "/dev/sdb1", an image, a directory */
 	char *type;
-	bool block; /* device is a block device: it must be free after stop */
-	char *root; /* the root's mount point on the host */
+	bool block;    /* device is a block device that nobody else used: it must be free after stop */
+	char *root;    /* the root's mount point on the host */
+	bool overlay;  /* the root is an overlay of the device, which is only read, and a tmpfs */
+	char *staging; /* where its parts are mounted for the moment in which it is put together; NULL: it is none, or that is over */
 	bool namespace_host;
+
+	int64_t confirm_ms; /* as asked for, counted from the boot's beginning; 0: the OS needs no confirmation */
+	int64_t confirm_by; /* util_boottime_ms() of the end of that time */
+	bool confirmed;
 
 	struct host_ns ns;             /* the OS's mount namespace */
 	int mount_before;              /* with mount = host: id of the mount that the mount point lay on before the boot */
@@ -78,6 +84,15 @@ int state_save(const struct state *state, const char *dir, struct err *err);
 
 /* Reads dir/state. -ENOENT where there is none. */
 int state_load(struct state *state, const char *dir, struct err *err);
+
+/* Whether the OS is still to be confirmed: else it is stopped when state_confirm_left() is 0. */
+bool state_awaits_confirm(const struct state *state);
+
+/* How much time there is, in ms; 0 where it is over. */
+int64_t state_confirm_left(const struct state *state);
+
+/* "to be confirmed within 4 min 12 s: gcdboot confirm"; name is that of the OS. Into a buffer of 160 bytes. */
+void state_confirm_text(const struct state *state, const char *name, char text[160]);
 
 /* Whether a boot command failed or a daemon died. */
 bool state_degraded(const struct state *state);

@@ -14,12 +14,13 @@
 #include "host.h"
 #include "log.h"
 #include "mountpoint.h"
+#include "overlay.h"
 #include "supervisor.h"
 #include "table.h"
 #include "teardown.h"
 
 #define TICK_MS 1000 /* a terminal sees how long a boot command has been running */
-#define LOOK_MS 5000 /* at commands that we did not start, on kernels without pidfd */
+#define LOOK_MS 5000 /* at commands that we did not start, on kernels without pidfd; and at a clock that goes on while poll(2) sleeps with the machine */
 
 void supervisor_save(struct supervisor *s)
 {
@@ -68,6 +69,8 @@ static void report_arrived(struct supervisor *s)
 	s->spawn.ns = take_fd(&s->builder.ns);
 	s->spawn.root = take_fd(&s->builder.root);
 	s->state.phase = PHASE_BOOTING;
+	free(s->state.staging);
+	s->state.staging = NULL;
 	supervisor_save(s);
 	supervisor_start_next(s);
 }
@@ -87,11 +90,25 @@ static int mount_before(const char *path)
 	return id;
 }
 
-static int build(struct supervisor *s)
+/* An overlay is put together in a directory of ours; written down like the root, so that a crash in between can be undone. */
+static int note_staging(struct supervisor *s)
+{
+	if (!s->setup->conf->root.overlay)
+		return 0;
+	if (asprintf(&s->state.staging, "%s/" OVERLAY_STAGING, s->setup->rundir->path) < 0)
+		s->state.staging = NULL;
+	if (!s->state.staging || strlist_add(&s->state.made, s->state.staging) < 0)
+		return err_set(s->err, ENOMEM, "cannot note down the state");
+	return 0;
+}
+
+static int begin_building(struct supervisor *s)
 {
 	auto_free char *path = mountpoint_path(s->setup->conf, s->err);
 	int r = path ? mountpoint_make(path, &s->state.made, s->err) : -EINVAL;
 
+	if (r == 0)
+		r = note_staging(s);
 	if (r == 0) {
 		s->state.root = strdup(path);
 		s->state.phase = PHASE_BUILDING;
@@ -103,7 +120,11 @@ static int build(struct supervisor *s)
 		r = state_save(&s->state, s->setup->rundir->path, s->err);
 	}
 	if (r == 0)
-		r = builder_start(&s->builder, s->setup->conf, path, s->log_fd, s->setup->environment, s->err);
+		r = builder_start(
+		    &s->builder,
+		    &(struct build){
+			.conf = s->setup->conf, .root_path = path, .staging = s->state.staging, .log_fd = s->log_fd, .environment = s->setup->environment },
+		    s->err);
 	return r;
 }
 
@@ -133,12 +154,15 @@ static void keep_interop(struct supervisor *s)
 	s->state.interop_link = strdup(s->interop.path);
 }
 
-static int next_boot_timeout(const struct supervisor *s)
+/* Until the boot command that is waited for has to be looked at. */
+static int command_timeout(const struct supervisor *s)
 {
 	int64_t wait;
 
-	if (supervisor_has_orphans(s))
-		return LOOK_MS;
+	if (supervisor_has_orphans(s)) {
+		wait = s->next_look - util_now_ms();
+		return wait > 0 ? (int)wait : 0;
+	}
 	if (s->state.phase != PHASE_BOOTING)
 		return -1;
 	wait = s->deadline ? s->deadline - util_now_ms() : TICK_MS;
@@ -146,25 +170,42 @@ static int next_boot_timeout(const struct supervisor *s)
 	return wait < TICK_MS || s->ready_sent ? (int)wait : TICK_MS;
 }
 
-/* An idle supervisor sleeps for ever, but on WSL. */
+/* Of two waits for poll(2), where -1 is for ever. */
+static int sooner(int a, int b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+/* An idle supervisor sleeps for ever, but where it is to be confirmed, and on WSL. */
 static int next_timeout(const struct supervisor *s)
 {
-	int boot = next_boot_timeout(s), interop = interop_link_due_ms(&s->interop);
+	int wait = command_timeout(s);
+	int64_t left = LOOK_MS;
 
-	return boot < 0 || (interop >= 0 && interop < boot) ? interop : boot;
+	wait = sooner(wait, interop_link_due_ms(&s->interop));
+	if (!state_awaits_confirm(&s->state))
+		return wait;
+	if (state_confirm_left(&s->state) < left)
+		left = state_confirm_left(&s->state);
+	return sooner(wait, (int)left);
 }
 
 static void time_passed(struct supervisor *s)
 {
-	if (s->interop.active && interop_link_due_ms(&s->interop) == 0)
-		interop_link_look(&s->interop);
-	if (supervisor_has_orphans(s))
-		supervisor_look_at_orphans(s);
 	if (s->state.phase != PHASE_BOOTING)
 		return;
 	log_step_tick();
 	if (s->deadline && util_now_ms() >= s->deadline)
 		supervisor_end_slow_command(s);
+}
+
+/* By the clock, not when poll(2) has waited long enough: clients that ask more often than that would keep it from ever doing so. */
+static void look_at_orphans(struct supervisor *s)
+{
+	if (!supervisor_has_orphans(s) || util_now_ms() < s->next_look)
+		return;
+	s->next_look = util_now_ms() + LOOK_MS;
+	supervisor_look_at_orphans(s);
 }
 
 static void loop_once(struct supervisor *s)
@@ -184,22 +225,22 @@ static void loop_once(struct supervisor *s)
 	for (size_t i = 0; i < peers; i++)
 		peer_fds[i] = (struct pollfd){ .fd = s->peers[i].fd, .events = POLLIN };
 	r = poll(fds, 4 + watches + peers, next_timeout(s));
-	if (r <= 0) {
+	if (r <= 0)
 		time_passed(s);
-		return;
-	}
-	if (fds[2].revents)
+	if (r > 0 && fds[2].revents)
 		report_arrived(s);
-	if (fds[3].revents)
+	if ((r > 0 && fds[3].revents) || (s->interop.active && interop_link_due_ms(&s->interop) == 0))
 		interop_link_look(&s->interop);
-	if (fds[0].revents && !s->done)
+	if (r > 0 && fds[0].revents && !s->done)
 		take_signals(s);
-	if (!s->done)
+	if (r > 0 && !s->done)
 		supervisor_take_watches(s, watch_fds);
-	if (!s->done)
+	if (r > 0 && !s->done)
 		supervisor_take_peers(s, peer_fds, peers);
-	if (fds[1].revents && !s->done)
+	if (r > 0 && fds[1].revents && !s->done)
 		supervisor_accept(s);
+	if (!s->done)
+		look_at_orphans(s);
 }
 
 static int open_signals(struct err *err)
@@ -252,6 +293,7 @@ static int prepare(struct supervisor *s)
 	if (s->listener < 0)
 		return -EIO;
 	log_to(s->log_fd);
+	supervisor_begin_confirm(s);
 	keep_interop(s);
 	s->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	s->host[0] = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
@@ -304,11 +346,15 @@ int supervise_run(const struct supervise *setup, struct err *err)
 	int r = prepare(&s);
 
 	if (r == 0)
-		r = setup->adopt ? supervisor_take_over(&s) : build(&s);
+		r = setup->adopt ? supervisor_take_over(&s) : begin_building(&s);
 	if (r < 0)
 		supervisor_roll_back(&s, r);
-	while (!s.done)
+	while (!s.done) {
 		loop_once(&s);
+		/* After each turn: peers that ask all the time must not keep an OS up that nobody confirms. */
+		if (!s.done && supervisor_is_unconfirmed(&s))
+			supervisor_stop_unconfirmed(&s);
+	}
 	/* For the boot log; main() is the one who says it aloud. */
 	if (s.result < 0)
 		log_info("failed: %s", err->msg);

@@ -8,7 +8,6 @@
 
 #include "host.h"
 #include "log.h"
-#include "mountid.h"
 #include "notify.h"
 #include "procs.h"
 #include "supervisor.h"
@@ -21,13 +20,9 @@ static bool is_deleted(const char *link)
 }
 
 /* By the mount, not by its path: that reads "//deleted" once the host has removed the mount point's directory. */
-static bool is_root_mount(const struct state *state, const char *path)
+static bool has_root_mount(const struct state *state, pid_t pid)
 {
-	auto_close int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct statx st;
-
-	return fd >= 0 && state->root_mount && mountid_of(fd) == state->root_mount &&
-	       syscall(SYS_statx, fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) == 0 && (st.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+	return state->root_mount && procs_root_mount(pid) == state->root_mount;
 }
 
 /* Opens both through one process; the root only where that process's root is the OS's own. */
@@ -39,7 +34,7 @@ static int open_through(const struct state *state, pid_t pid, int *ns, int *root
 	snprintf(path, sizeof path, "/proc/%d/root", pid);
 	len = readlink(path, link, sizeof link - 1);
 	link[len > 0 ? len : 0] = '\0';
-	if (strcmp(link, state->root) != 0 && !(is_deleted(link) && is_root_mount(state, path)))
+	if (strcmp(link, state->root) != 0 && !(is_deleted(link) && has_root_mount(state, pid)))
 		return -ESRCH;
 	*root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	snprintf(path, sizeof path, "/proc/%d/ns/mnt", pid);
@@ -101,6 +96,7 @@ int supervisor_take_over(struct supervisor *s)
 {
 	struct state *old = s->setup->adopt;
 	pid_t before = old->pid;
+	char confirm[160];
 	int r;
 
 	r = supervise_find_os(old, &s->spawn.ns, &s->spawn.root, s->err);
@@ -119,6 +115,15 @@ int supervisor_take_over(struct supervisor *s)
 	supervisor_save(s);
 	log_note("taken over: %s on %s lived on without its supervisor (pid %d)%s", s->state.device, s->state.root, before,
 		 state_degraded(&s->state) ? "; degraded, see `gcdboot status`" : "");
+	if (state_awaits_confirm(&s->state)) {
+		state_confirm_text(&s->state, rundir_os_name(s->setup->rundir), confirm);
+		log_note("%s", confirm);
+	}
+	/* Nobody watched when its time was over: it is stopped at once, and never said to be up. */
+	if (supervisor_is_unconfirmed(s)) {
+		supervisor_stop_unconfirmed(s);
+		return 0;
+	}
 	notify_send(s->setup->notify_socket, "READY=1");
 	supervisor_ready(s, 0);
 	return 0;
@@ -149,7 +154,8 @@ void supervisor_take_watches(struct supervisor *s, const struct pollfd *fds)
 	for (size_t i = s->watch_count; i-- > 0;) {
 		if (!fds[i].revents)
 			continue;
-		supervisor_process_ended(s, s->watches[i].command, -1);
+		if (s->state.command[s->watches[i].command].run == RUN_RUNNING)
+			supervisor_process_ended(s, s->watches[i].command, -1);
 		close(s->watches[i].fd);
 		s->watches[i] = s->watches[--s->watch_count];
 	}

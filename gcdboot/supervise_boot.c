@@ -58,7 +58,7 @@ static void boot_done(struct supervisor *s)
 {
 	struct state *state = &s->state;
 	struct strlist now = { 0 };
-	char since[32];
+	char since[32], confirm[160];
 
 	teardown_list_swaps(&now);
 	for (size_t i = 0; i < now.count; i++)
@@ -70,6 +70,10 @@ static void boot_done(struct supervisor *s)
 	state_time(state->since, since);
 	log_note("up: %s on %s, since %s, supervised by pid %d%s", state->device, state->root, since, getpid(),
 		 state_degraded(state) ? "; degraded, see `gcdboot status`" : "");
+	if (state_awaits_confirm(state)) {
+		state_confirm_text(state, rundir_os_name(s->setup->rundir), confirm);
+		log_note("%s", confirm);
+	}
 	notify_send(s->setup->notify_socket, "READY=1");
 	supervisor_ready(s, 0);
 }

@@ -27,6 +27,9 @@ static void answer(struct supervisor *s, int peer, const struct control_request 
 	case CONTROL_STOP:
 		supervisor_stop_by_request(s, peer, request->timeout_ms);
 		break;
+	case CONTROL_CONFIRM:
+		supervisor_confirm(s, peer);
+		break;
 	default:
 		control_reply_send(peer, CONTROL_FAILED, -ENOSYS, "this supervisor does not know the request: it is of another version", NULL, 0);
 	}

@@ -87,10 +87,16 @@ static bool undo_os(struct supervisor *s)
 }
 
 /* s->err already says why; whether it could be undone is added. */
+static void add_outcome(struct supervisor *s, bool undone)
+{
+	size_t len = strlen(s->err->msg);
+
+	snprintf(s->err->msg + len, sizeof s->err->msg - len, "; %s", undone ? "everything is undone" : "something is left, `gcdboot stop` tries again");
+}
+
 void supervisor_roll_back(struct supervisor *s, int why)
 {
-	bool began = s->spawn.ns >= 0 || why == -EINTR, undone;
-	size_t len = strlen(s->err->msg);
+	bool began = s->spawn.ns >= 0 || why == -EINTR || why == -ETIME, undone;
 
 	if (s->builder.socket >= 0)
 		builder_abandon(&s->builder);
@@ -98,8 +104,7 @@ void supervisor_roll_back(struct supervisor *s, int why)
 	if (!undone)
 		supervisor_save(s);
 	if (began || !undone)
-		snprintf(s->err->msg + len, sizeof s->err->msg - len, "; %s",
-			 undone ? "everything is undone" : "something is left, `gcdboot stop` tries again");
+		add_outcome(s, undone);
 	finish(s, why);
 }
 
@@ -115,6 +120,31 @@ void supervisor_stop_by_signal(struct supervisor *s)
 		interrupt_boot(s);
 	else
 		finish(s, shut_down(s, &s->setup->conf->stop.run, s->setup->conf->stop.timeout_ms, s->err));
+}
+
+/* As by signal, the supervisor ends in any case: who watches over it must see that, and nobody is there to ask it again. */
+void supervisor_stop_unconfirmed(struct supervisor *s)
+{
+	const struct state *state = &s->state;
+	char within[48];
+	struct err err;
+	int r;
+
+	util_span(state->confirm_ms, within);
+	if (state->phase == PHASE_BOOTING)
+		err_set(s->err, -ETIME, "not confirmed within %s, while the boot command '%s' still ran", within, state->command[s->current].line);
+	else
+		err_set(s->err, -ETIME, "not confirmed within %s", within);
+	if (state->phase != PHASE_UP) {
+		supervisor_roll_back(s, -ETIME);
+		return;
+	}
+	log_warn("%s: stopping the OS", s->err->msg);
+	r = shut_down(s, &s->setup->conf->stop.run, s->setup->conf->stop.timeout_ms, &err);
+	if (r < 0)
+		log_error("%s", err.msg);
+	add_outcome(s, r == 0);
+	finish(s, -ETIME);
 }
 
 static void line_to_peer(void *arg, const char *line)

@@ -37,6 +37,7 @@ struct supervisor {
 		size_t command;
 	} watches[WATCHES_MAX];
 	size_t watch_count;
+	int64_t next_look; /* at commands that have no watch, in ms */
 	bool ready_sent, done;
 	int result;
 	struct err *err;
@@ -56,6 +57,13 @@ void supervisor_end_slow_command(struct supervisor *s); /* its time is over */
 void supervisor_roll_back(struct supervisor *s, int why); /* undoes a boot that failed; s->err says why */
 void supervisor_stop_by_signal(struct supervisor *s);
 void supervisor_stop_by_request(struct supervisor *s, int peer, int timeout_ms);
+
+void supervisor_stop_unconfirmed(struct supervisor *s); /* the time to confirm it is over; result -ETIME in any case */
+
+/* supervise_confirm.c: an OS that is stopped unless it is confirmed in time. */
+void supervisor_begin_confirm(struct supervisor *s);
+bool supervisor_is_unconfirmed(const struct supervisor *s); /* the time is over */
+void supervisor_confirm(struct supervisor *s, int peer);
 
 /* supervise_adopt.c: an OS whose supervisor died. */
 int supervisor_take_over(struct supervisor *s);

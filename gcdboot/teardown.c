@@ -136,7 +136,7 @@ struct pass {
 	struct table table;
 	const struct table_mount **by_id;
 	const struct table_mount *root; /* NULL: it is not mounted any more */
-	bool *in_tree, *gone;           /* by mount: below the root; unmounted in this pass */
+	bool *in_tree, *gone;           /* by mount: below the root, or part of an overlay that was never finished; unmounted in this pass */
 };
 
 static void pass_end(struct pass *pass)
@@ -161,6 +161,9 @@ static int pass_begin(struct pass *pass, const struct state *state, struct err *
 	pass->root = find_root(&pass->table, pass->by_id, state);
 	if (pass->root)
 		mark_tree(&pass->table, pass->by_id, pass->root, pass->in_tree);
+	for (size_t i = 0; state->staging && i < pass->table.count; i++)
+		if (strcmp(pass->table.mount[i].target, state->staging) == 0)
+			mark_tree(&pass->table, pass->by_id, &pass->table.mount[i], pass->in_tree);
 	return 0;
 }
 
@@ -202,7 +205,7 @@ static int unmount_pass(const struct state *state, struct strlist *left, bool *m
 
 	*moved = false;
 	strlist_clear(left);
-	for (size_t i = pass.table.count; r == 0 && pass.root && i-- > 0;) {
+	for (size_t i = pass.table.count; r == 0 && i-- > 0;) {
 		int one = pass.in_tree[i] ? unmount_one(&pass, &pass.table.mount[i]) : 0;
 
 		if (one < 0)

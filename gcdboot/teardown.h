@@ -18,7 +18,7 @@ bool teardown_is_own_swap(const struct state *state, const char *swap);
 
 /*
  * In the mount namespace ns (-1: the caller's own): turns off the OS's swap, then unmounts the root's
- * mount and every mount in it, the latest first, whoever made them. What is busy is tried again until busy_ms is over; one call that takes
+ * mount and every mount in it, the latest first, whoever made them; and what is left of an overlay that was being put together. What is busy is tried again until busy_ms is over; one call that takes
  * long (swap read back, a slow disk written out) has timeout_ms, and some grace. The root is found by
  * state's mount point and mount id, so that a mount that somebody else made there later is left alone. Never lazily. Returns 0; -EBUSY with the mount
  * points that are left in `left`; other -errno. A child process does it: the caller's namespace stays its own.

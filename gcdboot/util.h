@@ -46,11 +46,22 @@ static inline int take_fd(int *fd)
 	return taken;
 }
 
-/* Closes every descriptor from `first` on: with close_range(2), or one by one before Linux 5.9 (/proc/self/fd may be another root's, or not there). */
-void close_from(int first);
+/*
+ * Closes every descriptor from `first` on: with close_range(2), or before Linux 5.9 one by one, up to `end`, which descriptors_end() has told. That asks
+ * /proc/self/fd, and so has to be called before a chroot; it is 0, which stands for all there can be, where that is not needed or not there. A million
+ * calls take the better part of a second.
+ */
+void close_from(int first, int end);
+int descriptors_end(void);
 
 /* Milliseconds of the monotonic clock: for spans, not for dates. */
 int64_t util_now_ms(void);
+
+/* Milliseconds since the machine started, with the time it slept: the same for every process, so it may outlive one. */
+int64_t util_boottime_ms(void);
+
+/* "1 h 4 min 12 s", whole seconds, a part of one counted as one; into a buffer of 48 bytes. */
+void util_span(int64_t ms, char text[48]);
 
 /* A growing list of strings that it owns. Zero-initialise; free with strlist_clear(). */
 struct strlist {

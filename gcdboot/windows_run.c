@@ -208,7 +208,7 @@ static void let_go(int report_fd)
 		dup2(null_fd, fd);
 	dup2(report_fd, REPORT_FD);
 	fcntl(REPORT_FD, F_SETFD, FD_CLOEXEC);
-	close_from(REPORT_FD + 1);
+	close_from(REPORT_FD + 1, descriptors_end());
 	for (int signal_number = 1; signal_number < NSIG; signal_number++)
 		signal(signal_number, SIG_DFL);
 	sigemptyset(&none);

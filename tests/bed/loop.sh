@@ -17,16 +17,22 @@ loop_attach() {
 # loop_detach DEVICE: lets go of the partitions and the device, and waits until it is free: the kernel detaches a device that is still held only with
 # its last user. Not attached: nothing to do.
 loop_detach() {
-	local loop=$1 try
+	local loop=$1 image try
 
 	loop_is_attached "$loop" || return 0
+	image=$(loop_image "$loop")
 	losetup --detach "$loop" || return
 	for try in $(seq 50); do
-		loop_is_attached "$loop" || return 0
+		[ "$(loop_image "$loop")" = "$image" ] || return 0
 		sleep 0.1
 	done
 	echo "$loop is still held after $((try / 10)) seconds" >&2
 	return 1
+}
+
+# loop_image DEVICE: which file it stands for now, as numbers; nothing where it is free. A device that was let go is soon somebody else's.
+loop_image() {
+	losetup --list --noheadings --output BACK-MAJ:MIN,BACK-INO "$1" 2>/dev/null | awk 'NF == 2 { print $1 "/" $2 }'
 }
 
 loop_is_attached() {

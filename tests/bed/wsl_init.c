@@ -19,6 +19,7 @@
 #include <sys/reboot.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,11 +40,13 @@ static void make_mount(const char *source, const char *target, const char *type,
 		die(target);
 }
 
-static void run(const char *const argv[])
+static void run(const char *root, const char *const argv[])
 {
 	pid_t pid = fork();
 
 	if (pid == 0) {
+		if (chroot(root) < 0 || chdir("/") < 0)
+			die(root);
 		execv(argv[0], (char *const *)argv);
 		_exit(127);
 	}
@@ -101,17 +104,36 @@ static void mount_from_outside(void)
 		die(DISTRO "/init");
 }
 
+/* Those of the initramfs, which is a tiny one: /modules names them in their order, a line each. */
+static void load_modules(void)
+{
+	FILE *list = fopen("/modules", "re");
+	char path[256];
+
+	while (list && fgets(path, sizeof path, list)) {
+		int fd;
+
+		path[strcspn(path, " \n")] = '\0';
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST))
+			die(path);
+		close(fd);
+	}
+	if (list)
+		fclose(list);
+}
+
 static void boot_machine(void)
 {
 	make_mount("proc", "/proc", "proc", 0, NULL);
 	make_mount("sysfs", "/sys", "sysfs", 0, NULL);
 	make_mount("none", "/dev", "devtmpfs", 0, NULL);
-	run((const char *[]){ "/sbin/modprobe", "-a", "virtio_pci", "virtio_blk", "ext4", NULL });
+	load_modules();
 	for (int i = 0; i < 600 && access("/dev/vda", F_OK) < 0; i++)
 		usleep(50000);
 	make_mount("/dev/vda", DISTRO, "ext4", 0, "discard,errors=remount-ro");
-	run((const char *[]){ "/sbin/modprobe", "-d", DISTRO, "-a", "virtio_net", "virtio_scsi", "sd_mod", "virtio_console", "virtio_rng", "9pnet_virtio", "9p",
-			      "overlay", "binfmt_misc", NULL });
+	run(DISTRO, (const char *[]){ "/sbin/modprobe", "-a", "virtio_net", "virtio_scsi", "sd_mod", "virtio_console", "virtio_rng", "9pnet_virtio", "9p",
+				      "overlay", "binfmt_misc", NULL });
 	copy_bed();
 	mount_from_outside();
 }
@@ -127,7 +149,7 @@ __attribute__((noreturn)) static void be_distro(void)
 		die("sethostname");
 	clearenv();
 	setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
-	run((const char *[]){ "/bin/sh", "/usr/local/lib/bed/distro", NULL });
+	run("/", (const char *[]){ "/bin/sh", "/usr/local/lib/bed/distro", NULL });
 	for (;;)
 		if (wait(NULL) < 0)
 			pause();

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 root=$T/root
-commands=(boot plan status enter stop check list)
+commands=(boot plan status enter confirm stop check list)
 
 # json EXPRESSION: of the last run's output, decoded, as $d.
 json() {
@@ -74,7 +74,10 @@ refused "-f with -d" "exclude each other" boot -f -d
 refused "an argument too many" "unexpected argument: x" status x
 refused "a format that is none" "expected text, sh or json, not yaml" plan --format=yaml
 refused "a time that is none" "--timeout: expected .* not 'soon'" stop --timeout=soon
-refused "--confirm-within" "reserved" boot --confirm-within=5m
+refused "a time to confirm that is none" "--confirm-within: expected 1-86400 seconds, or 0 for none, not 'soon'" boot --confirm-within=soon
+refused "a time to confirm that is too short" "--confirm-within: expected 1-86400 seconds, or 0 for none, not '999ms'" boot --confirm-within=999ms
+refused "a time to confirm that is too long" "--confirm-within: expected 1-86400 seconds, or 0 for none, not '1441m'" boot --confirm-within=1441m
+refused "an argument for confirm" "unexpected argument: x" confirm x
 refused "a name with a slash" "no name of a configuration" -n ../x status
 for command in boot plan check; do
 	refused "$command without a configuration" "^gcdboot: /etc/gcdboot/default.conf: .*No such file" "$command"
@@ -91,7 +94,7 @@ write_conf <<-END
 	run = echo one
 	daemon = sleep 1000
 END
-for command in boot status enter stop; do
+for command in boot status enter confirm stop; do
 	run setpriv --reuid=65534 --regid=65534 --clear-groups "$gcdboot" -c "$conf" "$command"
 	like "$status:$err" "^1:gcdboot: needs root: run it .*with sudo" "$command as another user says what to type"
 done
@@ -132,6 +135,22 @@ ok "is a script" sh -n "$T/.out"
 run os plan --format=json
 is "$status" 0 "plan --format=json"
 ok "is JSON" json '$d'
+run os plan
+unlike "$out" "confirm" "plan: nothing to confirm"
+sed -i 's/^\[boot\]/&\nconfirm = 90s/' "$conf"
+run os plan
+like "$out" $'confirm   wait for `gcdboot confirm`: without it the OS is stopped 1 min 30 s after the beginning\n' "plan: a confirmation is needed"
+run os plan --format=sh
+like "$out" $'\n# gcdboot would stop the OS 1 min 30 s after the beginning unless it is confirmed' "the script says what it leaves out"
+run os plan --format=json
+is "$(json 'map { "$_->{step} $_->{q(timeout-ms)}" } $d->{steps}[-1]')" "confirm 90000" "the JSON has it"
+run os check
+like "$out" "each boot is undone unless .gcdboot confirm. is typed within 1 min 30 s of its beginning" "check says so"
+unlike "$out" "all the time that there is to confirm" "the time is enough"
+sed -i 's/^confirm = .*/confirm = 30s/' "$conf"
+run os check
+like "$out" "waiting for the device may take all the time that there is to confirm" "check: the time may not be enough"
+sed -i '/^confirm = /d' "$conf"
 run os plan --root=/some/where
 like "$out" "/some/where" "plan --root"
 refused "plan --root=/" "is the running system" -c "$conf" plan --root=/

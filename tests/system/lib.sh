@@ -40,12 +40,14 @@ export BUILD
 
 # ---- outside: the first run of the script
 
-# Loop devices and their swap, noted by attach() in a file that outlives the namespace; also where the test was killed.
+# Loop devices and their swap, noted by attach() in a file that outlives the namespace; also where the test was killed. Not those that the test has let go
+# itself, and that are another's by now.
 outside_release_loops() {
-	local loop
+	local loop image
 
-	while read -r loop; do
-		loop_is_attached "$loop" || continue
+	# The trap may have come in the middle of `IFS= read`.
+	while IFS=" " read -r loop image; do
+		[ "$(loop_image "$loop")" = "$image" ] || continue
 		loop_swapoff "$loop"
 		loop_detach "$loop"
 	done <"$outside/loops"
@@ -220,7 +222,7 @@ make_image() {
 # attach IMAGE: as a block device, whose name it sets in $loop, with partitions where it has them. Detached when the test ends, however it ends.
 attach() {
 	loop=$(loop_attach "$1") || return
-	echo "$loop" >>"$BED_INSIDE/loops"
+	echo "$loop $(loop_image "$loop")" >>"$BED_INSIDE/loops"
 }
 
 # detach DEVICE: now.
@@ -283,9 +285,9 @@ add_host_mounts() {
 	mount -o remount,bind,ro '/mnt/read only file'
 	host_file /mnt/strict/file_in_mount
 
-	# No marker can be written into these.
+	# No marker can be written into these. There is but one cgroup2: a mount with other options would change those of the machine's own.
 	mkdir /mnt/cgroup2
-	if mount -t cgroup2 cgroup2 /mnt/cgroup2 2>/dev/null; then
+	if mount -t cgroup2 -o "$(findmnt -n -o FS-OPTIONS -t cgroup2 | head -n 1)" cgroup2 /mnt/cgroup2 2>/dev/null; then
 		host_dirs+=(/mnt/cgroup2)
 		host_bare+=(/mnt/cgroup2)
 	fi

@@ -137,6 +137,34 @@ head -c 20M "$T/gpt.img" >"$T/cut.img"
 root_conf "source = $T/cut.img" "partition = 2" "path = $T/os"
 refused 1 "is truncated" "a truncated image"
 
+# Tables that count in sectors of 4096 bytes, as a disk has them that was copied into a file; and logical partitions, in their extended one.
+# partitioned FILE NUMBER OFFSET DESCRIPTION: with the root at OFFSET, in MiB, which is partition NUMBER.
+partitioned() {
+	dd if="$T/fs.img" of="$1" bs=1M seek="$3" conv=notrunc,sparse status=none
+	root_conf "source = $1" "partition = $2" "path = $T/os"
+	boot
+	enter test -e /root/marker
+	is "$status" 0 "$4: boots, and is the root"
+	stop
+	is "$status:$(losetup -n -O NAME -j "$1")" "0:" "$4: stops, and its loop device is gone"
+	sed -i 's/^daemon.*/run = true/' "$conf"
+	run os plan --format=sh
+	printf '%s\n' "$out" >"$T/plan.sh"
+	run sh "$T/plan.sh" test -e /root/marker
+	is "$status:$(losetup -n -O NAME -j "$1")" "0:" "$4: the printed script boots it as well"
+	rmdir "$T/os"
+}
+truncate -s 40M "$T/gpt4k.img" "$T/mbr4k.img" "$T/logical.img"
+printf '%s\n' g n 1 256 +2M n 2 1024 +16M w | fdisk -b 4096 "$T/gpt4k.img" >/dev/null 2>&1
+partitioned "$T/gpt4k.img" 2 4 "a GPT in sectors of 4096"
+printf '%s\n' o n p 1 256 +2M n p 2 1024 +16M w | fdisk -b 4096 "$T/mbr4k.img" >/dev/null 2>&1
+partitioned "$T/mbr4k.img" 2 4 "an MBR in sectors of 4096"
+printf '%s\n' 'label: dos' 'start=1MiB, size=1MiB' 'start=2MiB, size=36MiB, type=5' 'start=3MiB, size=2MiB' 'start=8MiB, size=16MiB' | sfdisk -q "$T/logical.img"
+partitioned "$T/logical.img" 6 8 "a logical partition of an MBR"
+root_conf "source = $T/logical.img" "partition = 2" "path = $T/os"
+refused 1 "has no partition 2 to mount \(it is an extended one\): it has 1, 5, 6" "an extended partition"
+rm "$T/gpt4k.img" "$T/mbr4k.img" "$T/logical.img"
+
 # ---- a directory
 
 cp -a "$T/tree" "$T/dir"

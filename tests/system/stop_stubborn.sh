@@ -183,7 +183,8 @@ kill -KILL "$bystander"
 wait "$bystander" 2>/dev/null
 rmdir "$rootdir"
 
-# The namespace alone, by a descriptor, holds nothing that was unmounted.
+# The namespace alone, by a descriptor, holds nothing that was unmounted. The supervisor before it has answered, and may be on its way out still.
+wait_for 10 os_none gcdboot
 host_before
 boot_plain
 hold ns /

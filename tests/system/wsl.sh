@@ -150,6 +150,15 @@ stop
 like "$err" 'ok detaching' "and it is given back, as configured"
 ok "really" test ! -e "$T/plugged"
 
+wsl_conf
+conf_wsl 'attach = PHYSICALDRIVE1' 'detach = yes'
+sed -i 's/LABEL=wsldisk/LABEL=wslother/' "$conf"
+run os boot -d
+is "$status" 1 "the label is not on that disk"
+like "$err" 'no filesystem with LABEL=wslother .*; Windows has handed over .*PHYSICALDRIVE1, but it did not come with that disk' "is told"
+like "$err" 'ok detaching' "and Windows gets it back"
+ok "really" test ! -e "$T/plugged"
+
 wait=20s
 wsl_conf 'answer attach ERROR_NOT_READY 2'
 conf_wsl 'attach = \\.\PHYSICALDRIVE1' 'detach = yes'

@@ -18,7 +18,9 @@ cat >"$T/tree/sbin/logind" <<-'END'
 	done) &
 END
 chmod 755 "$T/tree/sbin/logind"
-make_image "$T/disk.img" wslos 16 "$T/tree"
+# A label of its own: the machine may have another disk of this test at the same time.
+label=wslos$RANDOM
+make_image "$T/disk.img" "$label" 16 "$T/tree"
 wsl_host
 first=$served
 wsl_disk "$T/disk.img"
@@ -26,7 +28,7 @@ wsl_disk "$T/disk.img"
 conf_os() {
 	write_conf <<-END
 		[root]
-		source = LABEL=wslos
+		source = LABEL=$label
 		path = $rootdir
 		wait = 20s
 		[env]

@@ -189,6 +189,7 @@ static void assert_default_scalars(const struct conf *conf)
 	assert_string_equal(conf->root.options, "defaults");
 	assert_int_equal(conf->root.wait_ms, 30000);
 	assert_false(conf->root.fsck);
+	assert_false(conf->root.overlay);
 	assert_true(conf->bind.all);
 	assert_string_equal(conf->bind.modules, "/boot/lib/modules");
 	assert_true(conf->bind.create);
@@ -197,6 +198,7 @@ static void assert_default_scalars(const struct conf *conf)
 	assert_int_equal(conf->caps_drop.count, 0);
 	assert_list(&conf->env_pass, LIST("WSL_*", "TERM", "LANG"));
 	assert_int_equal(conf->boot.timeout_ms, 0);
+	assert_int_equal(conf->boot.confirm_ms, 0);
 	assert_int_equal(conf->stop.timeout_ms, 8000);
 	assert_null(conf->wsl.attach);
 	assert_false(conf->wsl.detach);
@@ -383,11 +385,12 @@ static void test_values(void **state)
 {
 	struct outcome o;
 
-	read_good(&o, *state,
-		  "[root]\nsource=/dev//disk/./by-id/x/\npartition = 128\npath = //mnt///gcd/./\ntype=ext4\noptions = ro,noatime\nwait=0\nfsck=TRUE\n"
-		  "[bind]\nmounts=none\nexclude=/a b/\nexclude=*/docker\nextra=/a/:/b//c:ro\nextra = /x:/y z\nmodules=\ncreate=off\ntimeout=100ms\n"
-		  "[namespace]\nmount = host\n[caps]\ndrop = SYS_BOOT, cap_sys_module,,Cap_Net_Raw sys_boot\n[env]\npass=\n"
-		  "[boot]\nrequire = a=b;c: \"d\" # e\ntimeout=24h\n[stop]\nrun = x && y\nrun = x && y\ntimeout = 10m\n");
+	read_good(
+	    &o, *state,
+	    "[root]\nsource=/dev//disk/./by-id/x/\npartition = 128\npath = //mnt///gcd/./\ntype=ext4\noptions = ro,noatime\nwait=0\nfsck=TRUE\noverlay = tmpfs\n"
+	    "[bind]\nmounts=none\nexclude=/a b/\nexclude=*/docker\nextra=/a/:/b//c:ro\nextra = /x:/y z\nmodules=\ncreate=off\ntimeout=100ms\n"
+	    "[namespace]\nmount = host\n[caps]\ndrop = SYS_BOOT, cap_sys_module,,Cap_Net_Raw sys_boot\n[env]\npass=\n"
+	    "[boot]\nrequire = a=b;c: \"d\" # e\ntimeout=24h\nconfirm = 1440m\n[stop]\nrun = x && y\nrun = x && y\ntimeout = 10m\n");
 	assert_string_equal(o.conf.root.source, "/dev//disk/./by-id/x/");
 	assert_int_equal(o.conf.root.kind, SOURCE_PATH);
 	assert_string_equal(o.conf.root.value, "/dev/disk/by-id/x");
@@ -397,6 +400,7 @@ static void test_values(void **state)
 	assert_string_equal(o.conf.root.options, "ro,noatime");
 	assert_int_equal(o.conf.root.wait_ms, 0);
 	assert_true(o.conf.root.fsck);
+	assert_true(o.conf.root.overlay);
 	assert_false(o.conf.bind.all);
 	assert_list(&o.conf.bind.exclude, LIST("/a b", "*/docker"));
 	assert_int_equal(o.conf.bind.extra_count, 2);
@@ -409,8 +413,9 @@ static void test_values(void **state)
 	assert_list(&o.conf.caps_drop, LIST("cap_sys_boot", "cap_sys_module", "cap_net_raw"));
 	assert_int_equal(o.conf.env_pass.count, 0);
 	assert_int_equal(o.conf.boot.command_count, 1);
-	assert_command(&o.conf, 0, COMMAND_REQUIRE, "a=b;c: \"d\" # e", NULL, 25);
+	assert_command(&o.conf, 0, COMMAND_REQUIRE, "a=b;c: \"d\" # e", NULL, 26);
 	assert_int_equal(o.conf.boot.timeout_ms, 24 * 3600 * 1000);
+	assert_int_equal(o.conf.boot.confirm_ms, 24 * 3600 * 1000);
 	assert_list(&o.conf.stop.run, LIST("x && y", "x && y"));
 	assert_int_equal(o.conf.stop.timeout_ms, 600000);
 	outcome_clear(&o);
@@ -607,8 +612,10 @@ static void test_bad_keys(void **state)
 		{ "[root]\nosruec = LABEL=/\n", 2, "unknown key 'osruec' in [root], did you mean 'source'?" },
 		{ "[root]\nSource = LABEL=/\n", 2, "unknown key 'Source' in [root], did you mean 'source'?" },
 		{ "[root]\nlable = /\n", 2, "unknown key 'lable' in [root]" },
-		{ "[root]\n\nconfirm = 1\n", 3, "unknown key 'confirm' in [root]" },
-		{ "[root]\noverlay = 1\n", 2, "unknown key 'overlay' in [root]" },
+		{ "[root]\n\nconfirm = 1\n", 3, "unknown key 'confirm' in [root], did you mean 'confirm' in [boot]?" },
+		{ "[boot]\nconfirm-within = 5m\n", 2, "unknown key 'confirm-within' in [boot]" },
+		{ "[boot]\nconfrim = 5m\n", 2, "unknown key 'confrim' in [boot], did you mean 'confirm'?" },
+		{ "[root]\noverly = tmpfs\n", 2, "unknown key 'overly' in [root], did you mean 'overlay'?" },
 		{ "[bind]\nexlude = /x\n", 2, "unknown key 'exlude' in [bind], did you mean 'exclude'?" },
 		{ "[boot]\nsource = x\n", 2, "unknown key 'source' in [boot], did you mean 'source' in [root]?" },
 		{ "[boot]\nrum = x\n", 2, "unknown key 'rum' in [boot], did you mean 'run'?" },
@@ -670,9 +677,9 @@ static void test_bad_lines(void **state)
 
 static void test_missing_values(void **state)
 {
-	static const char *const keys[] = { "root.source", "root.partition", "root.path",    "root.type",   "root.options", "root.wait",       "root.fsck",
-					    "bind.mounts", "bind.exclude",   "bind.extra",   "bind.create", "bind.timeout", "namespace.mount", "boot.run",
-					    "boot.daemon", "boot.require",   "boot.timeout", "stop.run",    "stop.timeout" };
+	static const char *const keys[] = { "root.source",  "root.partition", "root.path",    "root.type",    "root.options", "root.wait",    "root.fsck",
+					    "root.overlay", "bind.mounts",    "bind.exclude", "bind.extra",   "bind.create",  "bind.timeout", "namespace.mount",
+					    "boot.run",     "boot.daemon",    "boot.require", "boot.timeout", "stop.run",     "stop.timeout" };
 	char text[128], message[128];
 	const char *dot;
 
@@ -753,6 +760,7 @@ static void test_bad_values(void **state)
 		{ "[root]\nwait = 61m\n", 2, "wait: expected 0-3600 seconds, not '61m'" },
 		{ "[root]\nwait = -1\n", 2, "wait: expected 0-3600 seconds, not '-1'" },
 		{ "[root]\nfsck = maybe\n", 2, "fsck: expected yes or no, not 'maybe'" },
+		{ "[root]\noverlay = yes\n", 2, "overlay: expected tmpfs or none, not 'yes'" },
 		{ "[bind]\nmounts = some\n", 2, "mounts: expected all or none, not 'some'" },
 		{ "[bind]\ncreate = 2\n", 2, "create: expected yes or no, not '2'" },
 		{ "[bind]\ntimeout = 99ms\n", 2, "timeout: expected 0.1-600 seconds, not '99ms'" },
@@ -764,6 +772,9 @@ static void test_bad_values(void **state)
 		{ "[env]\npass = TERM=xterm\n", 2, "pass: expected names of variables, not 'TERM=xterm'" },
 		{ "[boot]\ntimeout = 25h\n", 2, "timeout: expected 0-86400 seconds, not '25h'" },
 		{ "[boot]\ntimeout = 999999999999999999999h\n", 2, "timeout: expected 0-86400 seconds, not '999999999999999999999h'" },
+		{ "[boot]\nconfirm = 999ms\n", 2, "confirm: expected 1-86400 seconds, or 0 for none, not '999ms'" },
+		{ "[boot]\nconfirm = 25h\n", 2, "confirm: expected 1-86400 seconds, or 0 for none, not '25h'" },
+		{ "[boot]\nconfirm = no\n", 2, "confirm: expected 1-86400 seconds, or 0 for none, not 'no'" },
 		{ "[stop]\ntimeout = 5x\n", 2, "timeout: expected 1-600 seconds, not '5x'" },
 		{ "[stop]\ntimeout = 999ms\n", 2, "timeout: expected 1-600 seconds, not '999ms'" },
 		{ "[host other]\nstop.timeout = 5x\n", 2, "stop.timeout: expected 1-600 seconds, not '5x'" },
@@ -1132,6 +1143,7 @@ static void assert_outcome_sane(const struct outcome *o, const struct place *pla
 	assert_in_range(conf->root.wait_ms, 0, 3600000);
 	assert_in_range(conf->bind.timeout_ms, 100, 600000);
 	assert_in_range(conf->boot.timeout_ms, 0, 86400000);
+	assert_true(conf->boot.confirm_ms == 0 || (conf->boot.confirm_ms >= 1000 && conf->boot.confirm_ms <= 86400000));
 	assert_in_range(conf->stop.timeout_ms, 1000, 600000);
 	assert_true(conf->boot.command_count > 0);
 	for (size_t i = 0; i < conf->boot.command_count; i++)

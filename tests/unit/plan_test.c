@@ -146,6 +146,14 @@ static void test_order_of_steps(void **state)
 	assert_false(plan.namespace_host);
 	plan_clear(&plan);
 
+	conf.boot.confirm_ms = 300000;
+	make(&plan, &conf, TABLE(BASE), NULL, NULL);
+	assert_int_equal(plan.count, sizeof expected / sizeof *expected + 1);
+	assert_int_equal(plan.step[10].kind, STEP_CONFIRM);
+	assert_int_equal(plan.step[10].timeout_ms, 300000);
+	plan_clear(&plan);
+	conf.boot.confirm_ms = 0;
+
 	conf.root.fsck = false;
 	conf.namespace_host = true;
 	conf.root.partition = 3;
@@ -155,6 +163,37 @@ static void test_order_of_steps(void **state)
 	assert_int_equal(plan.step[1].kind, STEP_MOUNT);
 	assert_string_equal(plan.step[0].options, "partition=3");
 	assert_true(plan.namespace_host);
+	plan_clear(&plan);
+}
+
+static void test_overlay(void **state)
+{
+	static char options[] = "nosuid";
+	struct conf conf = basic_conf();
+	struct plan plan;
+
+	(void)state;
+	conf.root.fsck = true;
+	make(&plan, &conf, TABLE(BASE), NULL, NULL);
+	assert_int_equal(plan.step[1].flags, 0);
+	assert_int_equal(plan.step[3].flags, 0);
+	assert_int_equal(plan.step[4].kind, STEP_BIND);
+	plan_clear(&plan);
+
+	conf.root.overlay = true;
+	conf.root.options = options;
+	make(&plan, &conf, TABLE(BASE), NULL, NULL);
+	assert_int_equal(plan.count, 5 + 3);
+	assert_int_equal(plan.step[1].kind, STEP_FSCK);
+	assert_int_equal(plan.step[1].flags, STEP_READONLY);
+	assert_int_equal(plan.step[3].kind, STEP_MOUNT);
+	assert_int_equal(plan.step[3].flags, STEP_READONLY);
+	assert_string_equal(plan.step[3].source, "LABEL=/");
+	assert_int_equal(plan.step[4].kind, STEP_OVERLAY);
+	assert_string_equal(plan.step[4].source, "tmpfs");
+	assert_string_equal(plan.step[4].target, R);
+	assert_string_equal(plan.step[4].options, "nosuid");
+	assert_int_equal(plan.step[5].kind, STEP_BIND);
 	plan_clear(&plan);
 }
 
@@ -876,6 +915,38 @@ static void test_json(void **state)
 	plan_clear(&plan);
 }
 
+static void test_overlay_printed(void **state)
+{
+	static char options[] = "noatime";
+	struct conf conf = basic_conf();
+	auto_free char *text = NULL, *json = NULL, *sh = NULL;
+	json_t *root, *step;
+	struct plan plan;
+
+	(void)state;
+	conf.root.overlay = conf.root.fsck = true;
+	conf.root.options = options;
+	make(&plan, &conf, TABLE(BASE), NULL, NULL);
+	text = printed(&plan, PLAN_TEXT);
+	assert_non_null(strstr(text, "2  fsck      check the filesystem, and stop where it has errors\n"));
+	assert_non_null(strstr(text, "4  mount     LABEL=/ on /usr/local/GCD as auto with noatime, read-only\n"));
+	assert_non_null(strstr(text, "5  overlay   put a tmpfs over /usr/local/GCD: what the OS writes goes there, and is gone when it is stopped\n"));
+	json = printed(&plan, PLAN_JSON);
+	root = json_loads(json, JSON_REJECT_DUPLICATES, NULL);
+	step = json_array_get(json_object_get(root, "steps"), 3);
+	assert_text(step, "step", "mount");
+	assert_string_equal(json_string_value(json_array_get(json_object_get(step, "flags"), 0)), "read-only");
+	step = json_array_get(json_object_get(root, "steps"), 4);
+	assert_text(step, "step", "overlay");
+	assert_text(step, "source", "tmpfs");
+	assert_text(step, "target", R);
+	json_decref(root);
+	sh = printed(&plan, PLAN_SH);
+	assert_non_null(strstr(sh, "\nread_only=--read-only\n"));
+	assert_non_null(strstr(sh, "\ncheck_root -n\nmount_lower 'auto' 'noatime'\nmount_overlay 'noatime'\nbind "));
+	plan_clear(&plan);
+}
+
 static void write_file(const char *path, const char *text)
 {
 	FILE *out = fopen(path, "we");
@@ -999,6 +1070,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_order_of_steps),
+		cmocka_unit_test(test_overlay),
 		cmocka_unit_test(test_root_path),
 		cmocka_unit_test(test_left_out),
 		cmocka_unit_test(test_flags),
@@ -1012,6 +1084,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_overlay_printed),
 		cmocka_unit_test(test_sh_words),
 		cmocka_unit_test(test_sh_is_sound),
 		cmocka_unit_test(test_print_to_full_disk),

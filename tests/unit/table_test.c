@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -20,12 +19,12 @@
 /* table_read() of these bytes, as a file. */
 static int read_bytes(struct table *table, const char *bytes, size_t len, struct err *err)
 {
-	auto_close int fd = memfd_create("table", MFD_CLOEXEC);
+	auto_fclose FILE *file = tmpfile();
 	char path[64];
 
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, bytes, len), len);
-	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	assert_non_null(file);
+	assert_int_equal(write(fileno(file), bytes, len), len);
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fileno(file));
 	return table_read(table, path, err);
 }
 

@@ -83,7 +83,7 @@ vm_new() {
 	: >"$T/$vm/arguments"
 	ln -s "$host_image.initrd" "$T/$vm/initrd"
 	qemu-img create -q -f qcow2 -b "$host_image" -F raw "$T/$vm/disk.qcow2"
-	vm_cmdline "root=/dev/vda rw console=ttyS0 net.ifnames=0 panic=30 quiet loglevel=4"
+	vm_cmdline "root=/dev/vda rw console=ttyS0 net.ifnames=0 panic=30 mitigations=off"
 }
 
 # vm_cmdline TEXT: the kernel's command line. vm_append TEXT: more of it.
@@ -125,9 +125,9 @@ vm_start() {
 	mapfile -t extra <"$dir/arguments"
 	rm -f "$dir"/{qmp,shell,ports}
 	setpriv --pdeathsig KILL qemu-system-x86_64 \
-		-name "$vm" -machine pc -accel tcg,thread=multi -cpu max -smp "${VM_CPUS:-1}" -m "${VM_MEMORY:-768}" \
+		-name "$vm" -machine pc -accel tcg,thread=multi -cpu Nehalem -smp "${VM_CPUS:-1}" -m "${VM_MEMORY:-768}" \
 		-nodefaults -no-user-config -display none \
-		-kernel "$host_image.vmlinuz" -initrd "$dir/initrd" -append "$(cat "$dir/cmdline")" \
+		-kernel "$host_image.kernel" -initrd "$dir/initrd" -append "$(cat "$dir/cmdline")" \
 		-drive "if=virtio,file=$dir/disk.qcow2,format=qcow2,cache=unsafe" \
 		-netdev "user,id=net$forward" -device virtio-net-pci,netdev=net,romfile= \
 		-device virtio-scsi-pci,id=scsi -device virtio-rng-pci \

@@ -126,7 +126,7 @@ int main(int argc, char **argv)
 	if (strcmp(command, "list") == 0)
 		return finish(cmd_list(&options, &err), &err);
 	if (strcmp(command, "fsck") == 0 && argc > 3)
-		return finish(device_fsck(argv[2], argv[3], STDOUT_FILENO, &err), &err);
+		return finish(device_fsck(argv[2], argv[3], true, STDOUT_FILENO, &err), &err);
 	if (strcmp(command, "free") == 0 && argc > 2) {
 		ret = device_is_free(argv[2]);
 		printf("%d\n", ret);
