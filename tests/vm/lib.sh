@@ -100,10 +100,12 @@ vm_args() {
 	printf '%s\n' "$@" >>"$T/$vm/arguments"
 }
 
-# vm_initrd FILE: laid over the initramfs, a cpio archive.
+# vm_initrd FILE: laid over the initramfs, a cpio archive, which the kernel takes at a multiple of four bytes only.
 vm_initrd() {
 	rm "$T/$vm/initrd"
-	cat "$host_image.initrd" "$1" >"$T/$vm/initrd"
+	cp "$host_image.initrd" "$T/$vm/initrd"
+	truncate -s %4 "$T/$vm/initrd"
+	cat "$1" >>"$T/$vm/initrd"
 }
 
 # vm_disk IMAGE [NAME]: a SCSI disk that is there from the start, raw and written to; by NAME it can be pulled. Its serial number is NAME.

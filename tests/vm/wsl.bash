@@ -30,7 +30,7 @@ wsl_machine() {
 	echo inf >"$T/wsl/drivers/nv_dispi.inf"
 	mkfifo "$T/wsl/plug.in" "$T/wsl/plug.out"
 	vm_initrd "$BUILD/vm/wsl.cpio"
-	vm_cmdline "rdinit=/wsl_init console=ttyS0 net.ifnames=0 panic=30 quiet loglevel=4 wsl.drive=$drive"
+	vm_cmdline "rdinit=/wsl_init console=ttyS0 net.ifnames=0 panic=30 mitigations=off wsl.drive=$drive"
 	# One device for each mount, as a device has one user.
 	vm_args -fsdev "local,id=c,path=$T/wsl/c,security_model=none" \
 		-device 'virtio-9p-pci,fsdev=c,mount_tag=C:\' -device 'virtio-9p-pci,fsdev=c,mount_tag=C:\' \

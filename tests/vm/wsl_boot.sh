@@ -120,7 +120,7 @@ like "$(debugfs -R 'cat /var/log/witness' "$(wsl_root)" 2>&1)" 'TERM' "the OS's 
 is "$(vm_serial 'cat /proc/self/mountinfo /proc/swaps')" "$before" "the host's mounts are as they were"
 ordinary 'cat /proc/self/mountinfo; cat /mnt/c/Users/me/.wslconfig'
 is "$out" "$ordinary_before" "those of the other namespace, too"
-is "$(vm_serial 'ls -A /run/gcdboot; find /run/WSL -type l')" '' "and nothing else is left"
+is "$(vm_serial 'ls -d /run/gcdboot/* /usr/local/GCD 2>/dev/null; find /run/WSL -type l')" '' "and nothing else is left"
 
 # ---- the program and its configuration lie on the drive, and the disk is there already
 
