@@ -163,35 +163,51 @@ median() {
 	sort -g | awk '{ value[NR] = $1 } END { print (value[int((NR + 1) / 2)] + value[int((NR + 2) / 2)]) / 2 }'
 }
 
-# compare WHAT INSIDE OUTSIDE: they take turns, and begin in turn; the first round is not counted.
-compare() {
-	local what=$1 round side rates=$T/rates answer
+# order ROUND: who measures when: each is the first as often as the others, and comes before each of them.
+order() {
+	local sides=(inside outside again) first=$(($1 % 3)) step=$(($1 / 3 % 2 + 1))
 
-	rm -f "$rates".*
-	for ((round = 0; round <= ${ROUNDS:-9}; round++)); do
-		for side in $( ((round % 2)) && echo inside outside || echo outside inside); do
-			ask "$side" "$([ "$side" = inside ] && echo "$2" || echo "$3")" || { fail "measures $what, $side" && return; }
-			[ "$round" = 0 ] || echo "$answer" >>"$rates.$side"
+	echo "${sides[first]} ${sides[(first + step) % 3]} ${sides[(first + 2 * step) % 3]}"
+}
+
+# ratio SIDE: of its rate to that of the host, round by round: median, least and most.
+ratio() {
+	paste "$T/rates.$1" "$T/rates.outside" | awk '{ print $1 / $2 }' | sort -g >"$T/ratio"
+	printf '%.3f (%.2f to %.2f)' "$(median <"$T/ratio")" "$(head -n 1 "$T/ratio")" "$(tail -n 1 "$T/ratio")"
+}
+
+# compare WHAT INSIDE OUTSIDE: they take turns. The host takes part twice, against itself: so much is noise. The first round is not counted.
+compare() {
+	local what=$1 round side line answer
+
+	rm -f "$T"/rates.*
+	for ((round = 0; round <= ${ROUNDS:-12}; round++)); do
+		for side in $(order "$round"); do
+			line=$3
+			[ "$side" != inside ] || line=$2
+			ask "$side" "$line" || { fail "measures $what, $side" && return; }
+			[ "$round" = 0 ] || echo "$answer" >>"$T/rates.$side"
 		done
 	done
-	paste "$rates.inside" "$rates.outside" | awk '{ print $1 / $2 }' | sort -g >"$rates.ratio"
 	pass "measured: $what"
-	diag "$(printf '%-42s inside %7.1f MiB/s  outside %7.1f MiB/s  inside/outside %.3f (%.2f to %.2f in %d rounds)' "$what" "$(median <"$rates.inside")" \
-		"$(median <"$rates.outside")" "$(median <"$rates.ratio")" "$(head -n 1 "$rates.ratio")" "$(tail -n 1 "$rates.ratio")" "$(wc -l <"$rates.ratio")")"
+	diag "$(printf '%s, MiB/s: inside %.1f, outside %.1f; inside/outside %s; outside/outside %s; %d rounds' "$what" "$(median <"$T/rates.inside")" \
+		"$(median <"$T/rates.outside")" "$(ratio inside)" "$(ratio again)" "$(wc -l <"$T/rates.outside")")"
 }
 
 # The host reads the same device, and writes the same file: by the root directory of a process in the OS.
 throughput() {
-	local disk
+	local disk side
 
 	ok "the program that measures runs in the OS" side_start inside 22
 	ok "and on the host" side_start outside 3843
-	disk=$(vm_ssh 3843 'readlink -f /dev/disk/by-id/*gcd') || return
+	ok "twice" side_start again 3843
+	disk=$(vm_ssh 3843 'readlink -f /dev/disk/by-id/*gcd')
 	compare "reading a disk (O_DIRECT)" "read $disk 600" "read $disk 600"
 	compare "writing a file on ext4, with fsync" 'write /root/rate 32' "write /proc/${side_pid[inside]}/root/root/rate 32"
 	compare "TCP over 127.0.0.1" 'loopback 32' 'loopback 32'
-	side_end inside
-	side_end outside
+	for side in inside outside again; do
+		side_end "$side"
+	done
 }
 
 # ---- the story
