@@ -222,7 +222,7 @@ vm_wait_ssh() {
 	done
 }
 
-# vm_put PORT DIRECTORY FILE...: copies files and trees there, modes and all.
+# vm_put PORT DIRECTORY FILE...: copies files and trees there, modes and all; directories that are there stay as they are.
 vm_put() {
 	local port=$1 to=$2 file names=()
 
@@ -230,7 +230,7 @@ vm_put() {
 	for file in "$@"; do
 		names+=(-C "$(dirname "$(realpath -s "$file")")" "$(basename "$file")")
 	done
-	tar --owner=0 --group=0 -cf - "${names[@]}" | vm_ssh "$port" "mkdir -p '$to' && tar -C '$to' -xf -"
+	tar --owner=0 --group=0 -cf - "${names[@]}" | vm_ssh "$port" "mkdir -p '$to' && tar -C '$to' --no-overwrite-dir -xf -"
 }
 
 # vm_serial COMMAND: by the root shell on the serial line, which needs neither network nor sshd.
