@@ -27,7 +27,7 @@ ok "an image with a partition table is on the host's disk" \
 vm_pull carrier
 
 # Swap and /data of the disk's own are in other partitions, which an image file does not give.
-vps_install <<-'END'
+vps_configure <<-'END'
 	[root]
 	source = /srv/gcd.img
 	partition = 3

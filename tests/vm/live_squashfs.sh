@@ -40,7 +40,7 @@ vm_new vps
 vm_args -blockdev "driver=raw,node-name=live-image,read-only=on,file.driver=file,file.filename=$T/live.iso" -device scsi-cd,bus=scsi.0,drive=live-image,id=live
 vm_start
 vm_wait_ssh 3843 || vm_give_up
-configuration /media/cdrom/casper/filesystem.squashfs | vps_install
+configuration /media/cdrom/casper/filesystem.squashfs | vps_configure
 run vm_ssh 3843 'mkdir -p /media/cdrom && mount -o ro LABEL=LIVE /media/cdrom && findmnt -no FSTYPE /media/cdrom'
 is "$out" iso9660 "the host has mounted it"
 vps_host_before
@@ -58,7 +58,7 @@ is "$out" $'gcdos\nas it was' "all that was written is gone"
 vps_stop
 
 # A medium cannot be written to at all; a copy of it could be.
-configuration /srv/filesystem.squashfs | vps_install
+configuration /srv/filesystem.squashfs | vps_configure
 ok "a copy of it is on the host's disk" vm_ssh 3843 'cp /media/cdrom/casper/filesystem.squashfs /srv/ && umount /media/cdrom'
 vps_host_before
 vps_boot "the service boots the copy"

@@ -220,7 +220,7 @@ vm_new vps
 vm_disk "$T/gcd.img" gcd
 vm_start
 vm_wait_ssh 3843 || vm_give_up
-vps_install <<-'END'
+vps_configure <<-'END'
 	[root]
 	source = LABEL=/
 	[stop]

@@ -16,7 +16,7 @@ vm_new vps
 vm_disk "$T/os.img" os
 vm_start
 vm_wait_ssh 3843 || vm_give_up
-vps_install <<-'END'
+vps_configure <<-'END'
 	[root]
 	source = LABEL=/
 END
@@ -47,7 +47,7 @@ is "$status" 0 "it stops"
 vps_host_same "the host is as before"
 
 # ---- at each start of the machine, by the service, with a boot script that hangs
-vps_install <<-'END'
+vps_configure <<-'END'
 	[root]
 	source = LABEL=/
 	[boot]
