@@ -1,6 +1,8 @@
 #!/bin/bash
 # vps_confirm: a careful person tries a new OS on a machine without a console: unless `gcdboot confirm` is typed in time, the host is as it was. Typed on the
 # host, in the OS, not at all, and with a boot script that hangs.
+# Functions are called through `ok`.
+# shellcheck disable=SC2317
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/vm/vps.bash
