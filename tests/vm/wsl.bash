@@ -40,6 +40,7 @@ wsl_machine() {
 	wsl_plugger >/dev/null 2>&1 </dev/null &
 	mkdir "$T/plugger"
 	echo $! >"$T/plugger/pid"
+	disown
 	run vm_serial "cp $drive/bin/gcdboot $drive/bin/chroot_escape /usr/local/sbin/ && mkdir -p /etc/gcdboot && ls /dev/vport*"
 	port=$out
 }

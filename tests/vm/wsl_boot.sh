@@ -68,8 +68,10 @@ like "$task" 'ok finding LABEL=/: not there yet' "it looks for the label first"
 like "$task" 'ok attaching \\\\\.\\PHYSICALDRIVE1 \(' "has Windows attach the disk, where it is missing"
 like "$task" 'ok waiting for LABEL=/: /dev/sda3, ext4 \(1?[0-9]\.' "and waits for it, 10 s"
 like "$(wsl_log)" "wsl.exe cwd=/mnt/c socket=/run/WSL/[0-9]+_interop utf8=1 --mount \\\\\\\\.\\\\PHYSICALDRIVE1 --bare -> 0" "wsl.exe ran from its drive, in UTF-8"
+# As a measure of the emulated machine: how long it takes to run blkid on the one partition.
 diag "$(vm_serial "cat $windows_dir/uevents; awk '\$3 == \"sda3\" { at[\$2] = \$1 }
-	END { print \"seconds from the uevent of the partition to its mount, emulated: \" at[\"mounted\"] - at[\"add\"] }' $windows_dir/uevents")"
+	END { print \"seconds from the uevent of the partition to its mount, emulated: \" at[\"mounted\"] - at[\"add\"] }' $windows_dir/uevents
+	bash -c 'TIMEFORMAT=\"and to run blkid on that partition: %R\"; time blkid -p /dev/sda3 >/dev/null'")"
 ok "it stays in the foreground" vm_serial "! test -e $windows_dir/session/task/status"
 
 ok "ssh to port 22 is answered" vm_wait_ssh 22 || vm_give_up

@@ -75,7 +75,7 @@ run vm_serial 'gcdboot boot -d'
 is "$status" 0 "the disk is there: it boots all the same"
 unlike "$out" 'interop' "without a word about that"
 ok "ssh to port 22 is answered" vm_wait_ssh 22
-vm_serial 'gcdboot stop'
+vm_serial 'gcdboot stop' >/dev/null
 wsl_no_disk
 wait=1s
 wsl_conf /etc/gcdboot/default.conf "attach = $drive_1"
