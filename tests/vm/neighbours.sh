@@ -140,7 +140,7 @@ side_start() {
 
 	vm_put "$port" /root "$BUILD/tests/vm/throughput" || return 1
 	mkfifo "$T/$name.in" "$T/$name.out"
-	RUN_TIMEOUT=900 vm_ssh "$port" /root/throughput <"$T/$name.in" >"$T/$name.out" &
+	RUN_TIMEOUT=3600 vm_ssh "$port" /root/throughput <"$T/$name.in" >"$T/$name.out" &
 	exec {in}>"$T/$name.in" {out}<"$T/$name.out"
 	side_in[$name]=$in side_out[$name]=$out
 	read -r -t 60 -u "$out" "side_pid[$name]"

@@ -150,7 +150,7 @@ int main(void)
 {
 	char line[512];
 
-	alarm(900);
+	alarm(3600);
 	printf("%ld\n", (long)getpid());
 	while (fflush(stdout) == 0 && fgets(line, sizeof line, stdin)) {
 		int status = 1;
