@@ -42,6 +42,21 @@ vps_power_cycle() {
 	vm_powerdown && vps_power_on
 }
 
+# vps_reboot: `systemctl reboot` on the host, until the next boot answers.
+vps_reboot() {
+	local before
+
+	before=$(vm_ssh 3843 cat /proc/sys/kernel/random/boot_id) || return
+	vm_ssh 3843 systemctl reboot
+	wait_for 600 vps_boot_is_other "$before"
+}
+
+vps_boot_is_other() {
+	local now
+
+	now=$(RUN_TIMEOUT=20 vm_ssh 3843 cat /proc/sys/kernel/random/boot_id) && [ -n "$now" ] && [ "$now" != "$1" ]
+}
+
 # A session at two in the morning: into the OS by ssh, out to the host by chroot_escape, and back; interactive all the way. `host` is in the prompt of
 # the host's shell, `os` in that of the OS's.
 vps_escape_session() {
