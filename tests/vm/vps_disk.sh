@@ -1,6 +1,8 @@
 #!/bin/bash
 # vps_disk: a VPS with a second disk, which carries the OS: its root has the label "/", beside swap and a partition of data. gcdboot.service starts it, with the
 # configuration that comes with gcdboot.
+# Functions are called through `ok` and `wait_for`.
+# shellcheck disable=SC2317
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/vm/vps.bash

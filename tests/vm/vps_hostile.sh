@@ -1,6 +1,8 @@
 #!/bin/bash
 # vps_hostile: an OS whose rc.M is broken, hangs, or kills what it can: the host's sshd on port 3843 answers still, its mounts are as they were, and a reboot gives
 # the host back.
+# Functions are called through `ok` and `wait_for`.
+# shellcheck disable=SC2317
 # shellcheck source=tests/vm/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/vm/vps.bash
