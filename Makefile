@@ -292,7 +292,7 @@ install: all
 	install -m 644 conf/default.conf "$$new"
 
 WINDOWS_SAMPLES = $(wildcard conf/windows/*)
-SAMPLES = $(wildcard README.md CHANGELOG.md LICENSE) $(filter-out conf/gcdboot.conf.5 conf/windows %.c %.h,$(wildcard conf/*))
+SAMPLES = $(wildcard README.md CHANGELOG.md LICENSE systemd/*.conf) $(filter-out conf/gcdboot.conf.5 conf/windows %.c %.h,$(wildcard conf/*))
 
 # The configuration is the person's: it stays.
 uninstall:

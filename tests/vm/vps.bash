@@ -5,6 +5,8 @@
 vps_install() {
 	make -s -C "$repo" install BUILD="$BUILD" DESTDIR="$T/install" </dev/null >"$T/install.log" 2>&1 || { cat "$T/install.log" && return 1; }
 	vm_put 3843 / "$T/install/usr" "$T/install/etc" </dev/null
+	# /usr is newer now; systemd would take it for an upgrade of the system at the next start, and spend a minute on it.
+	vm_ssh 3843 touch -r /usr /etc/.updated /var/.updated </dev/null
 }
 
 # vps_configure: the same, with stdin as its configuration. Nothing is started yet.
@@ -45,6 +47,21 @@ vps_power_on() {
 
 vps_power_cycle() {
 	vm_powerdown && vps_power_on
+}
+
+# vps_reboot: `systemctl reboot` on the host, until the next boot answers.
+vps_reboot() {
+	local before
+
+	before=$(vm_ssh 3843 cat /proc/sys/kernel/random/boot_id) || return
+	vm_ssh 3843 systemctl reboot
+	wait_for 600 vps_boot_is_other "$before"
+}
+
+vps_boot_is_other() {
+	local now
+
+	now=$(RUN_TIMEOUT=20 vm_ssh 3843 cat /proc/sys/kernel/random/boot_id) && [ -n "$now" ] && [ "$now" != "$1" ]
 }
 
 # A session at two in the morning: into the OS by ssh, out to the host by chroot_escape, and back; interactive all the way. `host` is in the prompt of
