@@ -108,11 +108,13 @@ vm_initrd() {
 	cat "$1" >>"$T/$vm/initrd"
 }
 
-# vm_disk IMAGE [NAME]: a SCSI disk that is there from the start, raw and written to; by NAME it can be pulled. Its serial number is NAME.
+# vm_disk IMAGE [NAME [ro]]: a SCSI disk that is there from the start, raw and written to, or read-only; by NAME it can be pulled. Its serial number is
+# NAME.
 vm_disk() {
-	local name=${2:-disk}
+	local name=${2:-disk} ro=off
 
-	vm_args -blockdev "driver=raw,node-name=$name-image,file.driver=file,file.filename=$1" -device "scsi-hd,bus=scsi.0,drive=$name-image,id=$name,serial=$name"
+	[ "${3:-}" != ro ] || ro=on
+	vm_args -blockdev "driver=raw,read-only=$ro,node-name=$name-image,file.driver=file,file.filename=$1" -device "scsi-hd,bus=scsi.0,drive=$name-image,id=$name,serial=$name"
 }
 
 # vm_start [PORT...]: power-on. The guest's PORTs (22 and 3843 by default) are reached through vm_ssh and vm_port. In this shell, not in a subshell:
@@ -138,7 +140,7 @@ vm_start() {
 		-qmp "unix:$dir/qmp,server=on,wait=off" \
 		${extra[@]+"${extra[@]}"} </dev/null >>"$dir/qemu.log" 2>&1 &
 	echo $! >"$dir/pid"
-	wait_for 30 vm_qmp query-status || { vm_diag && return 1; }
+	wait_for 60 vm_qmp query-status || { vm_diag && return 1; }
 	vm_hmp "info usernet" | awk '/HOST_FORWARD/ { print $6, $4 }' >"$dir/ports"
 }
 
@@ -223,6 +225,7 @@ vm_ssh() {
 vm_wait_ssh() {
 	local end=$((SECONDS + ${2:-600}))
 
+	vm_runs || return 1
 	until RUN_TIMEOUT=20 vm_ssh "$1" true >/dev/null 2>&1 </dev/null; do
 		if ! vm_runs || [ "$SECONDS" -ge "$end" ]; then
 			return 1

@@ -41,8 +41,7 @@ vps_os_up() {
 }
 
 vps_power_on() {
-	vm_start
-	vm_wait_ssh 3843
+	vm_start && vm_wait_ssh 3843
 }
 
 vps_power_cycle() {

@@ -8,7 +8,7 @@
 # ---- the owner sets it up, and tries it by hand
 
 vm_new vps
-vm_disk "$os_tar" tar
+vm_disk "$os_tar" tar ro
 vps_power_on || vm_give_up
 vps_places "$T/places"
 vps_groups=$(vm_ssh 3843 id -Gn)

@@ -45,7 +45,7 @@ unit_is() {
 }
 
 vm_new vps
-vm_disk "$os_tar" tar
+vm_disk "$os_tar" tar ro
 vps_power_on || vm_give_up
 vps_places "$T/places"
 ok "gcdboot is installed" vps_install || vm_give_up
