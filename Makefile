@@ -259,7 +259,7 @@ install: all
 	fi; \
 	install -m 644 conf/default.conf "$$new"
 
-SAMPLES = $(wildcard README.md CHANGELOG.md LICENSE) $(filter-out conf/gcdboot.conf.5 %.c %.h,$(wildcard conf/*))
+SAMPLES = $(wildcard README.md CHANGELOG.md LICENSE systemd/*.conf) $(filter-out conf/gcdboot.conf.5 %.c %.h,$(wildcard conf/*))
 
 # The configuration is the person's: it stays.
 uninstall:

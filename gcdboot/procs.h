@@ -16,6 +16,7 @@ struct proc {
 	uint64_t start; /* clock ticks after the machine's start */
 	char name[64];  /* the command's name, as it gave it: to be shown through text_safe() */
 	bool zombie, has_tty;
+	bool told; /* for shutdown.c: it has had its TERM */
 };
 
 struct procs {

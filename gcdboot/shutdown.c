@@ -63,17 +63,26 @@ static void reap_all(void)
 		;
 }
 
-/* The processes that have had their TERM. A pid alone could have been given to another meanwhile. */
-static bool had_term(const struct procs *told, const struct proc *proc)
+/* Whether it has had its TERM at the last look. A pid alone could have been given to another meanwhile. */
+static bool had_term(const struct procs *before, const struct proc *proc)
 {
-	for (size_t i = 0; i < told->count; i++)
-		if (told->proc[i].pid == proc->pid && told->proc[i].start == proc->start)
+	for (size_t i = 0; i < before->count; i++)
+		if (before->proc[i].pid == proc->pid && before->proc[i].start == proc->start)
+			return before->proc[i].told;
+	return false;
+}
+
+static bool parent_lives(const struct procs *now, const struct proc *proc)
+{
+	for (size_t i = 0; i < now->count; i++)
+		if (now->proc[i].pid == proc->parent)
 			return true;
 	return false;
 }
 
-static void signal_term(const struct proc *proc)
+static void signal_term(struct proc *proc)
 {
+	proc->told = true;
 	kill(proc->pid, SIGTERM);
 	/* An interactive shell ignores TERM and obeys HUP; a stopped process takes neither before CONT. */
 	if (proc->has_tty)
@@ -82,12 +91,29 @@ static void signal_term(const struct proc *proc)
 }
 
 /*
+ * TERM to who has not had it yet. Who came after the first look, as the child of a process that has been told, is most likely what that one starts to end in
+ * order (`trap 'sync; rm lock' TERM` in a script, a daemon's clean-up): it is left alone until its parent has ended, or patience has.
+ */
+static void tell_to_end(struct procs *now, const struct procs *before, bool patient)
+{
+	for (size_t i = 0; i < now->count; i++) {
+		struct proc *proc = &now->proc[i];
+
+		proc->told = had_term(before, proc);
+		if (!proc->told && !(patient && parent_lives(now, proc)))
+			signal_term(proc);
+	}
+}
+
+/*
  * Tells every process of the OS to end, also those that appear on the way, until none is left or the deadline is over. Returns how many are left, or
  * -errno.
  */
 static ssize_t end_processes(const struct shutdown *shutdown, bool by_force, int64_t deadline, struct err *err)
 {
-	struct procs told = { 0 };
+	int64_t patience = util_now_ms() + (deadline - util_now_ms()) / 2;
+	struct procs before = { 0 };
+	bool first = true;
 	ssize_t left;
 
 	for (;;) {
@@ -97,23 +123,22 @@ static ssize_t end_processes(const struct shutdown *shutdown, bool by_force, int
 		reap_all();
 		r = procs_find(&now, shutdown->state, shutdown->supervisor, err);
 		if (r < 0) {
-			procs_clear(&told);
+			procs_clear(&before);
 			return r;
 		}
-		for (size_t i = 0; i < now.count; i++) {
-			if (by_force)
-				kill(now.proc[i].pid, SIGKILL);
-			else if (!had_term(&told, &now.proc[i]))
-				signal_term(&now.proc[i]);
-		}
+		for (size_t i = 0; by_force && i < now.count; i++)
+			kill(now.proc[i].pid, SIGKILL);
+		if (!by_force)
+			tell_to_end(&now, &before, !first && util_now_ms() < patience);
+		first = false;
 		left = (ssize_t)now.count;
-		procs_clear(&told);
-		told = now;
+		procs_clear(&before);
+		before = now;
 		if (left == 0 || util_now_ms() >= deadline)
 			break;
 		poll(NULL, 0, LOOK_MS);
 	}
-	procs_clear(&told);
+	procs_clear(&before);
 	return left;
 }
 

@@ -222,7 +222,7 @@ vm_wait_ssh() {
 	done
 }
 
-# vm_put PORT DIRECTORY FILE...: copies files and trees there, modes and all.
+# vm_put PORT DIRECTORY FILE...: copies files and trees there, modes and all; directories that are there stay as they are.
 vm_put() {
 	local port=$1 to=$2 file names=()
 
@@ -230,7 +230,7 @@ vm_put() {
 	for file in "$@"; do
 		names+=(-C "$(dirname "$(realpath -s "$file")")" "$(basename "$file")")
 	done
-	tar --owner=0 --group=0 -cf - "${names[@]}" | vm_ssh "$port" "mkdir -p '$to' && tar -C '$to' -xf -"
+	tar --owner=0 --group=0 -cf - "${names[@]}" | vm_ssh "$port" "mkdir -p '$to' && tar -C '$to' --no-overwrite-dir -xf -"
 }
 
 # vm_serial COMMAND: by the root shell on the serial line, which needs neither network nor sshd.
@@ -241,4 +241,51 @@ vm_serial() {
 # vm_console REGEX: whether the console has shown it.
 vm_console() {
 	grep -qaE -e "$1" "$T/$vm/console"
+}
+
+# ---- a person at a terminal
+
+# term_open PORT: logs in by ssh, with a terminal at both ends. What is shown is in $T/$vm/term.
+term_open() {
+	local options
+
+	mapfile -t options < <(vm_ssh_options)
+	rm -f "$T/$vm/keys"
+	mkfifo "$T/$vm/keys"
+	: >"$T/$vm/term"
+	TERM=vt220 script -qefc "stty rows 40 cols 200; exec ssh ${options[*]} -t -p $(vm_port "$1") 127.0.0.1" "$T/$vm/term" <"$T/$vm/keys" >/dev/null 2>&1 &
+	term_pid=$!
+	exec {term_fd}>"$T/$vm/keys"
+	term_seen=0
+}
+
+# term_type TEXT: the text and Enter. term_key TEXT: without Enter.
+term_type() {
+	term_key "$1"$'\r'
+}
+
+term_key() {
+	term_seen=$(stat -c %s "$T/$vm/term")
+	printf '%s' "$1" >&"$term_fd"
+}
+
+# term_text: what was shown since the last key, without colours and the like.
+term_text() {
+	tail -c "+$((term_seen + 1))" "$T/$vm/term" | sed -E 's/\x1b\[[?0-9;]*[a-zA-Z]//g; s/\x1b\][^\a]*\a//g; s/\r//g'
+}
+
+term_has() {
+	term_text | grep -qE -e "$1"
+}
+
+# term_reads REGEX [SECONDS]: until a line that was shown since the last key matches.
+term_reads() {
+	wait_for "${2:-60}" term_has "$1" || { term_text && return 1; }
+}
+
+# term_close [SECONDS]: until the session has ended, by itself; its exit status.
+term_close() {
+	wait_gone "${1:-60}" "$term_pid" || { term_text && return 1; }
+	exec {term_fd}>&-
+	wait "$term_pid"
 }
