@@ -18,8 +18,7 @@ lands_in_os() {
 }
 
 vm_new vps
-vm_start
-vm_wait_ssh 3843 || vm_give_up
+vps_power_on || vm_give_up
 # It comes as a disk, which is quicker than ssh, and goes again before anything is booted.
 vm_plug "$os_image" carrier
 ok "an image with a partition table is on the host's disk" \
@@ -27,6 +26,7 @@ ok "an image with a partition table is on the host's disk" \
 vm_pull carrier
 
 # Swap and /data of the disk's own are in other partitions, which an image file does not give.
+ok "gcdboot is installed" vps_install || vm_give_up
 vps_configure <<-'END'
 	[root]
 	source = /srv/gcd.img
@@ -35,24 +35,22 @@ vps_configure <<-'END'
 	daemon = /etc/init.d/svscanboot
 	run = /etc/rc.d/rc.M
 END
-vps_host_before
+vps_before
 run vm_ssh 3843 systemctl enable gcdboot
-vps_boot "the service boots the image"
+vps_start_os "the service boots the image"
 lands_in_os "booted"
 like "$(loops_of_image)" '^/dev/loop[0-9]+ +/srv/gcd.img$' "one loop device shows it"
 run vm_ssh 22 'date >/root/written; cat /root/written'
 written=$out
-vps_stop
-vps_host_same "the host's mounts, swap and loop devices are as before"
+vps_stop_os
+vps_same "the host's mounts, swap and loop devices are as before"
 
-ok "the host is turned off" vm_powerdown
-vm_start
-vm_wait_ssh 3843 || vm_give_up
+ok "the host is turned off, and on" vps_power_cycle || vm_give_up
 ok "the service boots it at the host's start" vm_wait_ssh 22 || vm_give_up
 lands_in_os "from the host's start on"
 run vm_ssh 22 cat /root/written
 is "$out" "$written" "what was written is there"
-vps_stop "the service stops it again"
+vps_stop_os "the service stops it again"
 is "$(loops_of_image)" '' "no loop device is left"
 run vm_ssh 3843 "e2fsck -fn '/srv/gcd.img?offset=$((49 << 20))' && dumpe2fs -h '/srv/gcd.img?offset=$((49 << 20))'"
 is "$status" 0 "its filesystem is whole"

@@ -38,33 +38,33 @@ writes_everywhere() {
 ok "a live medium is made" live_medium
 vm_new vps
 vm_args -blockdev "driver=raw,node-name=live-image,read-only=on,file.driver=file,file.filename=$T/live.iso" -device scsi-cd,bus=scsi.0,drive=live-image,id=live
-vm_start
-vm_wait_ssh 3843 || vm_give_up
+vps_power_on || vm_give_up
+ok "gcdboot is installed" vps_install || vm_give_up
 configuration /media/cdrom/casper/filesystem.squashfs | vps_configure
 run vm_ssh 3843 'mkdir -p /media/cdrom && mount -o ro LABEL=LIVE /media/cdrom && findmnt -no FSTYPE /media/cdrom'
 is "$out" iso9660 "the host has mounted it"
-vps_host_before
+vps_before
 
-vps_boot "the service boots it"
+vps_start_os "the service boots it"
 writes_everywhere "on the medium"
 run vm_ssh 22 chroot_escape sh -c "'grep ^ID= /etc/os-release; ls -d /root/new'"
 is "$out" ID=debian "its chroot_escape leads to the host, where none of that is"
-vps_stop
-vps_host_same "the host's mounts, swap and loop devices are as before"
+vps_stop_os
+vps_same "the host's mounts, swap and loop devices are as before"
 
-vps_boot "the service boots it again"
+vps_start_os "the service boots it again"
 run vm_ssh 22 'cat /etc/hostname; test -e /etc/fstab && test ! -e /root/new && echo as it was'
 is "$out" $'gcdos\nas it was' "all that was written is gone"
-vps_stop
+vps_stop_os
 
 # A medium cannot be written to at all; a copy of it could be.
 configuration /srv/filesystem.squashfs | vps_configure
 ok "a copy of it is on the host's disk" vm_ssh 3843 'cp /media/cdrom/casper/filesystem.squashfs /srv/ && umount /media/cdrom'
-vps_host_before
-vps_boot "the service boots the copy"
+vps_before
+vps_start_os "the service boots the copy"
 writes_everywhere "on the copy"
-vps_stop
-vps_host_same "once more the host is as before"
+vps_stop_os
+vps_same "once more the host is as before"
 run vm_ssh 3843 'sync; sha256sum </srv/filesystem.squashfs'
 is "$out" "$(sha256sum <"$T/medium/casper/filesystem.squashfs")" "the copy is the same, byte for byte"
 done_testing

@@ -218,16 +218,16 @@ parts=("$@")
 cp --sparse=always "$os_image" "$T/gcd.img"
 vm_new vps
 vm_disk "$T/gcd.img" gcd
-vm_start
-vm_wait_ssh 3843 || vm_give_up
+vps_power_on || vm_give_up
+ok "gcdboot is installed" vps_install || vm_give_up
 vps_configure <<-'END'
 	[root]
 	source = LABEL=/
 	[stop]
 	run = ip link del gone7
 END
-vps_host_before
-vps_boot
+vps_before
+vps_start_os
 run vm_ssh 22 cat /etc/os-release
 like "$out" 'GCD OS' "ssh to port 22 is in the OS"
 ok "it makes network interfaces" vm_ssh 22 'ip link add gone7 type dummy && ip link add stays7 type dummy'
@@ -236,8 +236,8 @@ for part in "${parts[@]}"; do
 	"$part"
 done
 
-vps_stop
-vps_host_same "the host's mounts, swap and loop devices are as before"
+vps_stop_os
+vps_same "the host's mounts, swap and loop devices are as before"
 run vm_ssh 3843 'ls /sys/class/net'
 like "$out" stays7 "an interface that the OS made stays"
 unlike "$out" gone7 "but for one that its stop command has taken away"

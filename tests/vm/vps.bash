@@ -1,17 +1,17 @@
 # shellcheck shell=bash
 # vps.bash: for the tests on a VPS: gcdboot on it, the OS's directory, and what the host was like. Sourced after lib.sh.
 
-# vps_install: gcdboot, as `make install` puts it, on the machine. It keeps stdin for others.
+# vps_install: gcdboot, as `make install` puts it, on the machine.
 vps_install() {
-	make -s -C "$repo" install BUILD="$BUILD" DESTDIR="$T/install" </dev/null >"$T/install.log" 2>&1 || { cat "$T/install.log" && return 1; }
-	vm_put 3843 / "$T/install/usr" "$T/install/etc" </dev/null
+	make -s -C "$repo" install BUILD="$BUILD" DESTDIR="$T/install" >"$T/install.log" 2>&1 || { cat "$T/install.log" && return 1; }
+	vm_put 3843 / "$T/install/usr" "$T/install/etc"
 	# /usr is newer now; systemd would take it for an upgrade of the system at the next start, and spend a minute on it.
-	vm_ssh 3843 touch -r /usr /etc/.updated /var/.updated </dev/null
+	vm_ssh 3843 touch -r /usr /etc/.updated /var/.updated
 }
 
-# vps_configure: the same, with stdin as its configuration. Nothing is started yet.
+# vps_configure: stdin becomes gcdboot's configuration there.
 vps_configure() {
-	vps_install && vm_ssh 3843 'cat >/etc/gcdboot/default.conf && systemctl daemon-reload'
+	vm_ssh 3843 'cat >/etc/gcdboot/default.conf'
 }
 
 # vps_directory: the OS as the directory /usr/local/gcd, from the disk `tar`, with chroot_escape in it.
@@ -63,6 +63,47 @@ vps_boot_is_other() {
 	now=$(RUN_TIMEOUT=20 vm_ssh 3843 cat /proc/sys/kernel/random/boot_id) && [ -n "$now" ] && [ "$now" != "$1" ]
 }
 
+# vps_start_os [DESCRIPTION]: by the service; ssh to port 22 is then in the OS. vps_stop_os [DESCRIPTION]: by the service.
+vps_start_os() {
+	vps_service start "${1:-the service boots the OS}" || vm_give_up "the OS is up"
+	ok "its sshd answers" vps_os_up || vm_give_up
+}
+
+vps_stop_os() {
+	vps_service stop "${1:-the service stops the OS}"
+}
+
+# vps_service VERB DESCRIPTION: with its log, where that fails.
+vps_service() {
+	RUN_TIMEOUT=180 run vm_ssh 3843 systemctl "$1" gcdboot
+	is "$status" 0 "$2"
+	[ "$status" != 0 ] || return 0
+	diag "$(vm_ssh 3843 journalctl -b -u gcdboot --no-pager -o cat)"
+	return 1
+}
+
+# vps_lends FILE: what of the host an OS may change only for as long as it runs: its mounts, swap and loop devices.
+vps_lends() {
+	vm_ssh 3843 'cat /proc/1/mountinfo /proc/swaps; losetup --noheadings --list --output NAME,BACK-FILE' >"$1"
+}
+
+# vps_before: notes that down, when the host's own start has come to its end. vps_same DESCRIPTION: it is so again, within a moment: the kernel detaches a loop
+# device with its last user, and udev is one.
+vps_before() {
+	vm_ssh 3843 systemctl is-system-running --wait >/dev/null
+	vps_lends "$T/lent.before"
+}
+
+vps_is_same() {
+	vps_lends "$T/lent.after"
+	cmp -s "$T/lent.before" "$T/lent.after"
+}
+
+vps_same() {
+	wait_for 20 vps_is_same
+	same "$T/lent.before" "$T/lent.after" "$1"
+}
+
 # A session at two in the morning: into the OS by ssh, out to the host by chroot_escape, and back; interactive all the way. `host` is in the prompt of
 # the host's shell, `os` in that of the OS's.
 vps_escape_session() {
@@ -92,45 +133,4 @@ vps_escape_session() {
 	ok "and out of it" term_close
 	run grep -aEi 'cannot|no such|inappropriate|no job control|not found|denied|warning|failed' "$T/$vm/term"
 	is "$out" '' "nothing complained meanwhile"
-}
-
-# vps_host: what of the host an OS may change only for as long as it runs: its mounts, swap and loop devices.
-vps_host() {
-	vm_ssh 3843 'cat /proc/self/mountinfo; cat /proc/swaps; losetup --noheadings --list --output NAME,BACK-FILE'
-}
-
-# vps_host_before: notes it down, when the host's own start has come to its end. vps_host_same DESCRIPTION: it is so again, within a moment: the kernel
-# detaches a loop device with its last user, and systemd-udevd is one.
-vps_host_before() {
-	vm_ssh 3843 systemctl is-system-running --wait >/dev/null
-	vps_host >"$T/host.before"
-}
-
-vps_host_is_same() {
-	vps_host >"$T/host.after"
-	cmp -s "$T/host.before" "$T/host.after"
-}
-
-vps_host_same() {
-	wait_for 20 vps_host_is_same
-	same "$T/host.before" "$T/host.after" "$1"
-}
-
-# vps_boot [DESCRIPTION]: by the service; ssh to port 22 is then in the OS. vps_stop [DESCRIPTION]: by the service.
-vps_boot() {
-	RUN_TIMEOUT=180 vps_service start "${1:-the service boots the OS}" || vm_give_up "the OS is up"
-	ok "its sshd answers" vm_wait_ssh 22 || vm_give_up
-}
-
-vps_stop() {
-	RUN_TIMEOUT=120 vps_service stop "${1:-the service stops the OS}"
-}
-
-# vps_service VERB DESCRIPTION: the service's log, where that fails.
-vps_service() {
-	run vm_ssh 3843 systemctl "$1" gcdboot
-	is "$status" 0 "$2"
-	[ "$status" != 0 ] || return 0
-	diag "$(vm_ssh 3843 journalctl -b -u gcdboot --no-pager -o cat)"
-	return 1
 }

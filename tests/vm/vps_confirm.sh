@@ -18,6 +18,7 @@ vm_new vps
 vm_disk "$T/os.img" os
 vm_start
 vm_wait_ssh 3843 || vm_give_up
+ok "gcdboot is installed" vps_install || vm_give_up
 vps_configure <<-'END'
 	[root]
 	source = LABEL=/
