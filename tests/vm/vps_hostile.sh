@@ -113,7 +113,7 @@ given_back sshd
 
 rc_M <<<'kill -9 -1; kill -9 -1'
 starts kill
-ok "kill: the unit gives it up" wait_for 300 unit_is Result start-limit-hit
+ok "kill: the unit gives it up" wait_for 300 unit_is ActiveState failed
 host_answers kill
 given_back kill
 
