@@ -120,7 +120,7 @@ given_back kill
 # ---- hangs from power-on, having ended sshd and all else that it could
 
 rc_M <<<'pkill -x sshd; umount -a; trap "" TERM INT HUP; while :; do sleep 1000; done'
-vm_ssh 3843 'systemctl enable gcdboot'
+run vm_ssh 3843 'systemctl enable gcdboot; sync'
 ok "reboot with a hanging OS to come" vps_reboot || vm_give_up
 ok "it hangs" wait_for 120 rc_M_began
 host_answers "from power-on"
