@@ -156,12 +156,12 @@ vm_wait_off() {
 
 # vm_powerdown [SECONDS]: the power button, and wait. vm_reset: the reset button. vm_kill: the plug is pulled.
 vm_powerdown() {
-	vm_qmp system_powerdown
+	vm_qmp system_powerdown >/dev/null
 	vm_wait_off "$@"
 }
 
 vm_reset() {
-	vm_qmp system_reset
+	vm_qmp system_reset >/dev/null
 }
 
 vm_kill() {

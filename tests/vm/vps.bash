@@ -22,7 +22,7 @@ vps_directory() {
 
 # vps_mounts FILE: the mount table of the host's init, byte for byte. vps_places FILE: without what differs from one start of the machine to the next.
 vps_mounts() {
-	vm_ssh 3843 cat /proc/1/mountinfo >"$1"
+	vm_serial cat /proc/1/mountinfo >"$1"
 }
 
 vps_places() {

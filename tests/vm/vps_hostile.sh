@@ -120,17 +120,18 @@ given_back kill
 # ---- hangs from power-on, having ended sshd and all else that it could
 
 rc_M <<<'pkill -x sshd; umount -a; trap "" TERM INT HUP; while :; do sleep 1000; done'
-vm_ssh 3843 'systemctl enable gcdboot'
+run vm_ssh 3843 'systemctl enable gcdboot; sync'
 ok "reboot with a hanging OS to come" vps_reboot || vm_give_up
 ok "it hangs" wait_for 120 rc_M_began
 host_answers "from power-on"
-ok "a reboot gives the host back" vps_reboot || vm_give_up
-host_answers "after it"
+vm_ssh 3843 "rm /usr/local/gcd/root/began; sync"
 vm_reset
-ok "so does a reset" vm_wait_ssh 3843 || vm_give_up
-host_answers "after that"
-vm_ssh 3843 'touch /etc/gcdboot/off; systemctl stop gcdboot; sync'
-ok "with /etc/gcdboot/off" vps_reboot || vm_give_up
+ok "a reset gives the host back" vm_wait_ssh 3843 || vm_give_up
+ok "it hangs again" wait_for 120 rc_M_began
+host_answers "after a reset"
+vm_ssh 3843 'touch /etc/gcdboot/off'
+ok "a reboot gives the host back, and with /etc/gcdboot/off for good" vps_reboot || vm_give_up
+host_answers "after a reboot"
 vps_places "$T/places.off"
 same "$T/places" "$T/places.off" "the host is as it was before gcdboot came"
 run vm_ssh 3843 'systemctl is-system-running --wait; gcdboot status'
