@@ -345,7 +345,7 @@ like "$err" 'pid [0-9]+ \(sleep\): has open' "the holder is named"
 like "$err" 'gcdboot: not confirmed within 3 s.*; something is left, .gcdboot stop. tries again' "it does not say that everything is undone"
 run os confirm
 is "$status" 3 "there is nothing to confirm any more"
-pkill -f 'sleep 100$'
+end_holder
 stop
 is "$status" 0 "with the holder gone a stop clears up"
 rm -rf /run/gcdboot

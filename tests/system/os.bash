@@ -31,6 +31,15 @@ os_none() {
 	[ -z "$(os_pids "$@")" ]
 }
 
+# end_holder: ends the escaped `sleep 100` that holds the disk, and waits until it has let go.
+end_holder() {
+	local holder
+
+	holder=$(pgrep -f 'sleep 100$')
+	kill "$holder"
+	wait_gone 20 "$holder"
+}
+
 # supervisor: its pid, as it has written it down.
 supervisor() {
 	sed -n 's/^pid //p' "$rundir/state"

@@ -152,7 +152,7 @@ run os boot --detach
 is "$status" 1 "a failed boot whose disk is held"
 like "$err$(cat "$boot_log")" "pid [0-9]+ \(sleep\): has open as descriptor 0 $made/etc/hostname" "the holder is named"
 unlike "$err" 'everything is undone' "it does not say that everything is undone"
-pkill -f 'sleep 100$'
+end_holder
 stop
 is "$status" 0 "with the holder gone a stop clears up"
 ok "the mount point is gone" test ! -e "$T/made"
