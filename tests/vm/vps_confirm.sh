@@ -23,7 +23,7 @@ vps_configure <<-'END'
 	[root]
 	source = LABEL=/
 END
-vps_host_before
+vps_before
 
 # ---- nobody can get in: the OS goes by itself
 run vm_ssh 3843 gcdboot boot --detach --confirm-within=25s
@@ -34,7 +34,7 @@ like "$out" "confirm +to be confirmed within [0-9]+ s: gcdboot confirm" "status 
 ok "unconfirmed, it is stopped" wait_for 120 os_is_gone
 run vm_ssh 3843 'gcdboot confirm; echo $?; cat /run/gcdboot/default/boot.log'
 like "$out" "^3.*not confirmed within 25 s" "the log tells why"
-vps_host_same "the host is as it was"
+vps_same "the host is as it was"
 
 # ---- confirmed from the OS itself, which has been reached from outside
 run vm_ssh 3843 gcdboot boot --detach --confirm-within=2m
@@ -47,7 +47,7 @@ like "$out" "confirm +confirmed" "status says so"
 like "$err" "confirmed already" "and there is nothing more to confirm"
 run vm_ssh 3843 gcdboot stop
 is "$status" 0 "it stops"
-vps_host_same "the host is as before"
+vps_same "the host is as before"
 
 # ---- at each start of the machine, by the service, with a boot script that hangs
 vps_configure <<-'END'
@@ -69,8 +69,8 @@ ok "the unit ends, unconfirmed" wait_for 120 unit_failed
 run vm_ssh 3843 'systemctl show -P ExecMainStatus -P NRestarts gcdboot; systemctl is-active gcdboot; gcdboot status'
 like "$out" $'^0\n5\nfailed' "with its own exit status, and is not started again"
 ok "nothing of the OS is left" os_is_gone
-vps_host_before
-unlike "$(cat "$T/host.before")" "GCD|/usr/local/gcd" "the host has no mount of it"
+vps_before
+unlike "$(cat "$T/lent.before")" "GCD|/usr/local/gcd" "the host has no mount of it"
 ok "the host is turned off once more" vm_powerdown
 run e2fsck -fn "$T/os.img?offset=$((49 << 20))"
 is "$status" 0 "the OS's filesystem is whole"
