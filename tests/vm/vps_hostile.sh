@@ -84,9 +84,9 @@ given_back hangs
 
 # ---- unmounts all that it sees
 
-rc_M <<<'umount -a; for at in /sys /run /dev /proc; do umount -R $at || umount -R -l $at; done; echo done >/root/done'
+rc_M <<<'umount -a; for at in /sys /run /dev /proc; do umount -R $at || umount -R -l $at; done; echo done >/root/ended'
 starts umount
-ok "umount: it has done it" wait_for 120 rc_M_has done
+ok "umount: it has done it" wait_for 120 rc_M_has ended
 host_answers umount
 vps_mounts "$T/up"
 same "$T/before" "$T/up" "umount: the host's mount table is the same meanwhile"
@@ -94,19 +94,19 @@ given_back umount
 
 # ---- takes the machine and the network down, as far as `drop` leaves it the power
 
-rc_M <<<'busybox reboot -f; busybox poweroff -f; ip link set eth0 down; ip addr flush dev eth0; echo done >/root/done'
+rc_M <<<'busybox reboot -f; busybox poweroff -f; ip link set eth0 down; ip addr flush dev eth0; echo done >/root/ended'
 boot_id=$(vm_ssh 3843 cat /proc/sys/kernel/random/boot_id)
 starts reboot
-ok "reboot: it has tried" wait_for 120 rc_M_has done
+ok "reboot: it has tried" wait_for 120 rc_M_has ended
 host_answers reboot
 is "$(vm_ssh 3843 cat /proc/sys/kernel/random/boot_id)" "$boot_id" "reboot: the machine has not been started anew"
 given_back reboot
 
 # ---- ends the host's sshd, by its pid file and by its name
 
-rc_M <<<'kill $(cat /run/sshd.pid); sleep 1; pkill -x sshd; sleep 2; pkill -9 -x sshd; echo done >/root/done'
+rc_M <<<'kill $(cat /run/sshd.pid); sleep 1; pkill -x sshd; sleep 2; pkill -9 -x sshd; echo done >/root/ended'
 starts sshd
-ok "sshd: it has done it" wait_for 120 rc_M_has done
+ok "sshd: it has done it" wait_for 120 rc_M_has ended
 host_answers sshd
 given_back sshd
 
