@@ -8,7 +8,8 @@
 # shellcheck source=tests/vm/vps.bash
 . "$lib_dir/vps.bash"
 
-# rc_M: stdin becomes the OS's rc.M, which leaves a mark when it has begun. rc_M_began: it has.
+# rc_M: stdin becomes the OS's rc.M, which leaves a mark when it has begun. rc_M_has MARK: it has left it. Asked on the serial line, as it is asked often;
+# the shell there may have been killed, too.
 rc_M() {
 	{
 		printf '#!/bin/sh\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\n: >/root/began\n'
@@ -16,14 +17,14 @@ rc_M() {
 	} | vm_ssh 3843 'rm -f /usr/local/gcd/root/*; cat >/usr/local/gcd/etc/rc.d/rc.M; sync'
 }
 
-rc_M_began() {
-	vm_ssh 3843 test -e /usr/local/gcd/root/began
+rc_M_has() {
+	RUN_TIMEOUT=10 vm_serial test -e "/usr/local/gcd/root/$1"
 }
 
 # starts WHAT: the unit, without waiting for it, until rc.M runs. It may be the last thing that this connection sees.
 starts() {
 	vm_ssh 3843 'systemctl reset-failed gcdboot 2>/dev/null; systemctl start --no-block gcdboot'
-	ok "$1: it is started" wait_for 120 rc_M_began
+	ok "$1: it is started" wait_for 120 rc_M_has began
 }
 
 # host_answers WHAT: a new connection to port 3843 is one to the host.
@@ -41,7 +42,7 @@ given_back() {
 }
 
 unit_is() {
-	[ "$(vm_ssh 3843 systemctl show -P "$1" gcdboot)" = "$2" ]
+	[ "$(RUN_TIMEOUT=10 vm_serial systemctl show -P "$1" gcdboot)" = "$2" ]
 }
 
 vm_new vps
@@ -83,9 +84,9 @@ given_back hangs
 
 # ---- unmounts all that it sees
 
-rc_M <<<'umount -a; for at in /sys /run /dev /proc; do umount -R $at || umount -R -l $at; done; echo done >/root/done'
+rc_M <<<'umount -a; for at in /sys /run /dev /proc; do umount -R $at || umount -R -l $at; done; echo done >/root/ended'
 starts umount
-ok "umount: it has done it" wait_for 120 vm_ssh 3843 test -e /usr/local/gcd/root/done
+ok "umount: it has done it" wait_for 120 rc_M_has ended
 host_answers umount
 vps_mounts "$T/up"
 same "$T/before" "$T/up" "umount: the host's mount table is the same meanwhile"
@@ -93,19 +94,19 @@ given_back umount
 
 # ---- takes the machine and the network down, as far as `drop` leaves it the power
 
-rc_M <<<'busybox reboot -f; busybox poweroff -f; ip link set eth0 down; ip addr flush dev eth0; echo done >/root/done'
+rc_M <<<'busybox reboot -f; busybox poweroff -f; ip link set eth0 down; ip addr flush dev eth0; echo done >/root/ended'
 boot_id=$(vm_ssh 3843 cat /proc/sys/kernel/random/boot_id)
 starts reboot
-ok "reboot: it has tried" wait_for 120 vm_ssh 3843 test -e /usr/local/gcd/root/done
+ok "reboot: it has tried" wait_for 120 rc_M_has ended
 host_answers reboot
 is "$(vm_ssh 3843 cat /proc/sys/kernel/random/boot_id)" "$boot_id" "reboot: the machine has not been started anew"
 given_back reboot
 
 # ---- ends the host's sshd, by its pid file and by its name
 
-rc_M <<<'kill $(cat /run/sshd.pid); sleep 1; pkill -x sshd; sleep 2; pkill -9 -x sshd; echo done >/root/done'
+rc_M <<<'kill $(cat /run/sshd.pid); sleep 1; pkill -x sshd; sleep 2; pkill -9 -x sshd; echo done >/root/ended'
 starts sshd
-ok "sshd: it has done it" wait_for 120 vm_ssh 3843 test -e /usr/local/gcd/root/done
+ok "sshd: it has done it" wait_for 120 rc_M_has ended
 host_answers sshd
 given_back sshd
 
@@ -122,12 +123,12 @@ given_back kill
 rc_M <<<'pkill -x sshd; umount -a; trap "" TERM INT HUP; while :; do sleep 1000; done'
 run vm_ssh 3843 'systemctl enable gcdboot; sync'
 ok "reboot with a hanging OS to come" vps_reboot || vm_give_up
-ok "it hangs" wait_for 120 rc_M_began
+ok "it hangs" wait_for 120 rc_M_has began
 host_answers "from power-on"
 vm_ssh 3843 "rm /usr/local/gcd/root/began; sync"
 vm_reset
 ok "a reset gives the host back" vm_wait_ssh 3843 || vm_give_up
-ok "it hangs again" wait_for 120 rc_M_began
+ok "it hangs again" wait_for 120 rc_M_has began
 host_answers "after a reset"
 vm_ssh 3843 'touch /etc/gcdboot/off'
 ok "a reboot gives the host back, and with /etc/gcdboot/off for good" vps_reboot || vm_give_up
